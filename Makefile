@@ -1,0 +1,55 @@
+# One target a task. `make demo` and `make test` set up all they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help install demo test check lint types contracts coverage test-judges test-faults bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMP)  ## install Towpath and its locked dependencies into .venv
+
+$(STAMP): requirements/lock.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## run the whole loop, narrated, in about half a minute
+	$(BIN)/towpath demo $(DEMO)
+
+test: $(STAMP)  ## run the tests that need Python and git alone
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults" $(TESTS)
+
+check: lint types contracts coverage  ## the full gate
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+	$(BIN)/python tools/size_gate.py
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults" --cov --cov-report=term --cov-fail-under=85
+
+test-judges: $(STAMP)  ## the tests that need skopeo, podman and promtool (Debian: skopeo podman prometheus)
+	$(BIN)/python -m pytest -m judge
+
+test-faults: $(STAMP)  ## kill -9 at arbitrary moments, a full disk, a lost network
+	$(BIN)/python -m pytest -m faults
+
+bench: $(STAMP)  ## measure; writes the tables of docs/performance.md (buildah is compared when present)
+	$(BIN)/python -m bench
+
+lock: $(STAMP)  ## resolve the dependencies again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements/lock.txt pyproject.toml requirements/dev.in
+
+clean:  ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .hypothesis

@@ -1,0 +1,1 @@
+"""What runs where, since when, and why: ledger, timeline, explanations, metrics."""

@@ -1,0 +1,1 @@
+"""OCI distribution, the server side: protocol apart from storage, private by default, `sha-` tags immutable."""

@@ -1,0 +1,1 @@
+"""Kustomize: from an overlay's directory to Kubernetes objects, by the real kustomize."""

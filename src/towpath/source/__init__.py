@@ -1,0 +1,1 @@
+"""Git: bare repositories and their trees, commits by plumbing, smart HTTP hosting, webhooks, outside remotes."""
