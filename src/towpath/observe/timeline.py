@@ -1,0 +1,141 @@
+"""When each commit passed each stage: received, fetched, built, pushed, planned, applied, ready.
+
+The first stamp of a stage counts: work repeated after a restart does not rewrite history. The table is a cache (it is
+lost with the data directory, and no decision rests on it), so it is written without waiting for the disk.
+Stages up to `pushed` belong to a commit; the later ones to a commit in an environment.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.aio.clock import Clock
+
+COMMIT_STAGES = ("received", "fetched", "built", "pushed")
+ENVIRONMENT_STAGES = ("planned", "applied", "ready")
+STAGES = COMMIT_STAGES + ENVIRONMENT_STAGES
+KEPT_COMMITS = 500
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS stamps (
+    revision TEXT NOT NULL, stage TEXT NOT NULL, environment TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (revision, stage, environment)
+) WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One bar of a waterfall: the time from the stage before to this one, in seconds since `received`."""
+
+    stage: str
+    environment: str
+    start_seconds: float
+    end_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """How long the stage took."""
+        return self.end_seconds - self.start_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """The stages of one commit in one environment, in order; `received_at` is wall time."""
+
+    commit: str
+    environment: str
+    received_at: float
+    spans: tuple[Span, ...]
+
+    @property
+    def total_seconds(self) -> float:
+        """From received to the last stage that was reached."""
+        return self.spans[-1].end_seconds if self.spans else 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the commit got as far as a ready workload."""
+        return bool(self.spans) and self.spans[-1].stage == "ready"
+
+
+class Timeline:
+    """The stamps of all commits."""
+
+    def __init__(self, path: Path, *, clock: Clock, on_stage: Callable[[str, str, float], None] | None = None) -> None:
+        """Open or create the table.
+
+        Args:
+            path: the SQLite file.
+            clock: where the time comes from.
+            on_stage: told `(stage, environment, seconds)` for every new stamp whose stage before is known.
+        """
+        self._clock = clock
+        self._on_stage = on_stage
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=OFF")
+        self._database.execute(SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def stamp(self, commit: str, stage: str, *, environment: str = "") -> None:
+        """Note that `commit` has passed `stage` at this moment; only the first time counts."""
+        if stage not in STAGES:
+            raise ValueError(f"stage {stage!r} is unknown: one of {', '.join(STAGES)}")
+        cursor = self._database.execute(
+            "INSERT OR IGNORE INTO stamps VALUES (?, ?, ?, ?)", (commit, stage, environment, self._clock.now())
+        )
+        if not cursor.rowcount:
+            return
+        if stage == "received":
+            self._forget_old()
+        if self._on_stage is not None:
+            self._report(commit, stage, environment)
+
+    def waterfall(self, commit: str, environment: str) -> Waterfall:
+        """The waterfall of one commit; without spans if nothing is known of it."""
+        rows = self._database.execute(
+            "SELECT stage, at FROM stamps WHERE revision = ? AND environment IN ('', ?)", (commit, environment)
+        )
+        stamps: dict[str, float] = dict(rows)
+        if not stamps:
+            return Waterfall(commit, environment, 0.0, ())
+        received_at = previous = stamps.get("received", min(stamps.values()))
+        spans = []
+        for stage in STAGES[1:]:
+            at = stamps.get(stage)
+            if at is None:
+                continue
+            # Stages of one commit can overlap (a channel may move before the set is recorded): a bar never is negative.
+            end = max(at, previous)
+            spans.append(
+                Span(
+                    stage, environment if stage in ENVIRONMENT_STAGES else "", previous - received_at, end - received_at
+                )
+            )
+            previous = end
+        return Waterfall(commit, environment, received_at, tuple(spans))
+
+    def recent(self, environment: str, limit: int = 20) -> list[Waterfall]:
+        """The waterfalls of the commits that reached `environment`, newest first."""
+        rows = self._database.execute(
+            "SELECT revision FROM stamps WHERE environment = ? GROUP BY revision ORDER BY MIN(at) DESC LIMIT ?",
+            (environment, limit),
+        ).fetchall()
+        return [self.waterfall(commit, environment) for (commit,) in rows]
+
+    def _report(self, commit: str, stage: str, environment: str) -> None:
+        spans = [span for span in self.waterfall(commit, environment).spans if span.stage == stage]
+        if spans and self._on_stage is not None:
+            self._on_stage(stage, environment, spans[0].seconds)
+
+    def _forget_old(self) -> None:
+        self._database.execute(
+            "DELETE FROM stamps WHERE revision NOT IN"
+            " (SELECT revision FROM stamps GROUP BY revision ORDER BY MAX(at) DESC LIMIT ?)",
+            (KEPT_COMMITS,),
+        )
