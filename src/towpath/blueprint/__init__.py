@@ -1,1 +1,5 @@
-"""`towpath.yaml`, the conventions that make an empty one valid, and the scaffold of a platform repository."""
+"""`towpath.yaml`, its conventions, and the platform repository `towpath init` writes.
+
+`model` has the values, `load` makes them (through `document`, `tree`, `fields`, `services`, `environments`), `scaffold`
+writes a new repository from `templates/`.
+"""

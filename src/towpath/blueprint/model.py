@@ -1,0 +1,138 @@
+"""What a platform repository declares: its services and its environments.
+
+Plain values with every convention already applied; `load` makes them from `towpath.yaml` and the repository's paths.
+Nothing here does I/O. The format is documented in `docs/blueprint.md`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from towpath.errors import NotFoundError
+
+BLUEPRINT_FILE = "towpath.yaml"
+SERVICES_DIRECTORY = "services"
+OVERLAYS_DIRECTORY = "k3s/overlays"
+KUSTOMIZATION_FILES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+DEFAULT_REGISTRY_HOST = "127.0.0.1:7070"
+DEFAULT_BRANCH = "main"
+DEFAULT_CHANNEL = "canary"
+DEFAULT_BASE = "host"
+DEFAULT_PORT = 8080
+# 65532: the "nonroot" user of the common minimal images; owns nothing on any host.
+DEFAULT_USER = "65532:65532"
+# A minute: long enough to see a crash loop or a failing probe, short enough for a person to wait.
+DEFAULT_SOAK_SECONDS = 60.0
+
+# The tag an overlay carries before the first promotion. No artifact ever has it: whoever renders an overlay reports
+# the workload as not yet promoted instead of letting a node try to pull it.
+UNRELEASED_TAG = "unreleased"
+# The name every environment's namespace gives its pull secret.
+PULL_SECRET = "towpath-pull"  # noqa: S105 - the name of a Secret, not a secret
+
+V = TypeVar("V")
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A source directory that becomes an image.
+
+    Attributes:
+        name: a DNS label; the last part of the image's repository.
+        path: the directory, relative to the repository's root, without a trailing slash.
+        base: `host`, or the reference of the image to build on.
+        entrypoint: the program and its arguments; empty when no convention told it.
+        env: variables set in the image.
+        port: the port it listens on.
+        user: `uid` or `uid:gid`, numeric.
+    """
+
+    name: str
+    path: str
+    base: str = DEFAULT_BASE
+    entrypoint: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    port: int = DEFAULT_PORT
+    user: str = DEFAULT_USER
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An overlay and what must hold before a version enters it.
+
+    Attributes:
+        name: a DNS label.
+        overlay: the directory of its kustomization, relative to the repository's root.
+        promotes_from: the environment whose versions may be promoted into this one; None for the first.
+        soak_seconds: how long a version must have been healthy there without a break.
+    """
+
+    name: str
+    overlay: str
+    promotes_from: str | None = None
+    soak_seconds: float = DEFAULT_SOAK_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """The services and environments of one platform repository.
+
+    Attributes:
+        name: a DNS label.
+        registry: host and path prefix of every image, as in `127.0.0.1:7070/my-homelab`.
+        branch: the only branch that is built and reconciled.
+        channel: the moving tag that follows the branch.
+        services: by name, in alphabetical order.
+        environments: by name, in the order a version passes through them.
+    """
+
+    name: str
+    registry: str
+    branch: str = DEFAULT_BRANCH
+    channel: str = DEFAULT_CHANNEL
+    services: Mapping[str, Service] = field(default_factory=dict)
+    environments: Mapping[str, Environment] = field(default_factory=dict)
+
+    def get_service(self, name: str) -> Service:
+        """The service of that name.
+
+        Raises:
+            NotFoundError: there is none; the hint names those there are.
+        """
+        return _get(self.services, name, subject="service")
+
+    def get_environment(self, name: str) -> Environment:
+        """The environment of that name.
+
+        Raises:
+            NotFoundError: there is none; the hint names those there are.
+        """
+        return _get(self.environments, name, subject="environment")
+
+    def image(self, service: str) -> str:
+        """The image name of a service, without a tag: `127.0.0.1:7070/my-homelab/sensor`."""
+        return f"{self.registry}/{service}"
+
+
+def is_label(text: str) -> bool:
+    """Whether `text` is a DNS label (RFC 1123): what Kubernetes accepts as a name everywhere."""
+    return _LABEL.fullmatch(text) is not None
+
+
+def platform_name(directory_name: str) -> str:
+    """A platform's name made from its directory's: lower case, hyphens for the rest; `platform` if nothing is left."""
+    return re.sub(r"[^a-z0-9]+", "-", directory_name.lower()).strip("-")[:63].strip("-") or "platform"
+
+
+def _get(known: Mapping[str, V], name: str, *, subject: str) -> V:
+    if name in known:
+        return known[name]
+    names = ", ".join(known) or "none"
+    raise NotFoundError(
+        f"{subject} {name} is not known (NotFound): the blueprint has {names}",
+        hint=f"name one of them, or add it to {BLUEPRINT_FILE}",
+    )
