@@ -1,0 +1,98 @@
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from towpath.oci import media
+from towpath.oci.descriptor import Descriptor
+from towpath.oci.digest import Digest
+from towpath.oci.manifest import Index, InvalidManifestError, Manifest, format_manifest, parse_manifest
+from towpath.oci.platform import Platform
+
+CONFIG = Descriptor(media.OCI_CONFIG, Digest.of(b"config"), 6)
+LAYER = Descriptor(media.OCI_LAYER_GZIP, Digest.of(b"layer"), 5, {"a": "b"})
+MANIFEST = Manifest(CONFIG, (LAYER,), {"x": "y"}, "application/x.y", LAYER)
+ENTRY = Descriptor(
+    media.OCI_MANIFEST, Digest.of(b"m"), 1, {"dev.towpath.service": "sensor"}, Platform("linux", "amd64")
+)
+INDEX = Index((ENTRY,), {"x": "y"})
+
+
+@pytest.mark.parametrize("value", [MANIFEST, INDEX, Index(()), Manifest(CONFIG, ())])
+def test_bytes_and_value_are_inverses(value: Manifest | Index) -> None:
+    raw = format_manifest(value)
+    assert parse_manifest(raw) == value
+    assert parse_manifest(raw, f"{value.media_type}; charset=utf-8") == value
+
+
+def test_equal_values_give_equal_bytes() -> None:
+    one = Index((ENTRY,), {"a": "1", "b": "2"})
+    other = Index((ENTRY,), {"b": "2", "a": "1"})
+    assert format_manifest(one) == format_manifest(other)
+
+
+def test_the_kind_is_told_by_the_body_then_the_header_then_the_shape() -> None:
+    document = orjson.loads(format_manifest(INDEX))
+    del document["mediaType"]
+    raw = orjson.dumps(document)
+    assert isinstance(parse_manifest(raw), Index)
+    parsed = parse_manifest(raw, media.DOCKER_LIST)
+    assert isinstance(parsed, Index)
+    assert parsed.media_type == media.DOCKER_LIST
+
+
+def test_the_blobs_of_an_image_are_its_configuration_and_layers() -> None:
+    assert MANIFEST.blobs == (CONFIG, LAYER)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"schemaVersion": 1}, "schemaVersion: expected 2, got 1"),
+        ({"schemaVersion": "2"}, "schemaVersion: expected an integer, got a text"),
+        ({"schemaVersion": None}, "schemaVersion: is missing"),
+        ({"config": None}, "config: is missing"),
+        ({"layers": None}, "layers: is missing"),
+        ({"layers": {}}, "layers: expected a list, got an object"),
+        ({"layers": [1]}, r"layers\[0\]: expected an object, got an integer"),
+        (
+            {"layers": [{"mediaType": "x", "digest": "sha256:zz", "size": 1}]},
+            r"layers\[0\].digest: expected lower-case",
+        ),
+        ({"layers": [{"mediaType": "x", "digest": str(CONFIG.digest), "size": -1}]}, r"layers\[0\].size: expected at"),
+        ({"layers": [{"mediaType": "x", "digest": str(CONFIG.digest), "size": True}]}, r"size: expected an integer"),
+        ({"annotations": {"a": 1}}, r"annotations\[a\]: expected a text, got an integer"),
+        ({"mediaType": "text/plain"}, "'text/plain' is not a manifest"),
+        ({"manifests": []}, "either an index"),
+    ],
+)
+def test_a_malformed_manifest_is_refused_with_its_path(change: dict[str, object], problem: str) -> None:
+    document = orjson.loads(format_manifest(MANIFEST)) | change
+    with pytest.raises(InvalidManifestError, match=problem):
+        parse_manifest(orjson.dumps(document))
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(InvalidManifestError) as caught:
+        parse_manifest(b'{"schemaVersion": 3, "layers": [{}], "config": {}}')
+    assert len(caught.value.problems) == 7
+
+
+def test_a_content_type_that_contradicts_the_body_is_refused() -> None:
+    with pytest.raises(InvalidManifestError, match="contradicts"):
+        parse_manifest(format_manifest(MANIFEST), media.OCI_INDEX)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"schemaVersion":NaN}'])
+def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidManifestError):
+        parse_manifest(raw)
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_any_json_is_read_or_refused(document: object) -> None:
+    for shaped in (document, {"schemaVersion": 2, "config": document, "layers": document, "subject": document}):
+        try:
+            parse_manifest(orjson.dumps(shaped, option=orjson.OPT_NON_STR_KEYS))
+        except (InvalidManifestError, orjson.JSONEncodeError):
+            continue
