@@ -1,0 +1,285 @@
+"""Create, update, patch and apply: how a request becomes the object that is stored.
+
+The order is upstream's, and each step is only done here:
+ 1. copy the request's object; drop nulls and what only the server may set;
+ 2. unknown fields: refused, warned about or dropped (`fields`);
+ 3. the change itself: the patch, or server-side apply;
+ 4. defaults;
+ 5. managedFields (apply has done its own);
+ 6. admission: what the kind needs (`admission`); status and the rest of the object kept apart;
+ 7. validation, then the optimistic lock and the store.
+A write that changes nothing stores nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any as Schema
+
+from towpath.aio.clock import Clock, format_rfc3339
+from towpath.cluster.kernel import refusals
+from towpath.cluster.kernel.admission import Admission
+from towpath.cluster.kernel.deletion import is_finished
+from towpath.cluster.kernel.kinds import (
+    STATUS_AT_CREATION,
+    get_resource,
+    has_status,
+    is_counted,
+    key_for,
+    namespace_for,
+)
+from towpath.cluster.kernel.names import generate_name
+from towpath.cluster.kernel.provisional import apply, apply_patch, set_defaults, track_update, unsupported, validate
+from towpath.cluster.kernel.store import Record, Store
+from towpath.cluster.kernel.written import Written, copy_of
+from towpath.kube.errors import BadRequestError
+from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, resource_version_of, uid_of
+from towpath.kube.requests import Patch, WriteOptions
+from towpath.kube.resources import Resource
+
+# Set by the server alone; a client's values are ignored.
+SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+EVENT_LIFE_SECONDS = 3600.0  # upstream's --event-ttl
+NAME_ATTEMPTS = 8  # upstream's, when a generated name is taken
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The object a write aims at: its resource, and what is stored of it."""
+
+    resource: Resource
+    record: Record
+    live: Object
+
+
+class Writer:
+    """Writes objects. Every method runs inside a transaction of the store and leaves the caller's object alone."""
+
+    def __init__(
+        self, store: Store, schema: Schema, admission: Admission, *, clock: Clock, new_uid: Callable[[], str]
+    ) -> None:
+        self._store = store
+        self._schema = schema
+        self._admission = admission
+        self._clock = clock
+        self._new_uid = new_uid
+
+    def create(self, obj: Object, options: WriteOptions) -> Written:
+        """Store a new object. Raises AlreadyExistsError, InvalidError, ForbiddenError, ApiNotFoundError."""
+        new: Object = copy_of(obj)
+        resource = get_resource(gvk_of(new))
+        namespace_for(resource, new)
+        warnings = self._screen(new, options)
+        if resource_version_of(new):
+            raise BadRequestError("resourceVersion should not be set on objects to be created")
+        _drop_server_metadata(new)
+        set_defaults(new)
+        return self._insert(resource, self._tracked(None, new, options), options, warnings)
+
+    def update(self, obj: Object, options: WriteOptions) -> Written:
+        """Replace an object. Raises ApiNotFoundError, ApiConflictError, InvalidError."""
+        new: Object = copy_of(obj)
+        resource = get_resource(gvk_of(new))
+        target = self.find_target(resource, name_of(new), namespace_for(resource, new))
+        warnings = self._screen(new, options)
+        return self._replace(target, new, options, warnings)
+
+    def patch(self, gvk: GVK, name: str, namespace: str, patch: Patch, options: WriteOptions) -> Written:
+        """Change some fields. Raises ApiNotFoundError, ApiConflictError, InvalidError, BadRequestError."""
+        resource = get_resource(gvk)
+        target = self.find_target(resource, name, namespace)
+        new: Object = copy_of(apply_patch(self._schema, target.record.parse(), patch))
+        if (gvk_of(new), name_of(new), namespace_of(new)) != (gvk, target.record.key.name, target.record.key.namespace):
+            raise BadRequestError(
+                f"the kind, name or namespace of the patched object ({gvk_of(new)} {namespace_of(new)}/{name_of(new)})"
+                f" does not match the request ({gvk} {namespace}/{name})"
+            )
+        warnings = self._screen(new, options)
+        return self._replace(target, new, options, warnings)
+
+    def apply(self, obj: Object, options: WriteOptions) -> Written:
+        """Server-side apply. Raises ApiConflictError (FieldManagerConflict causes) unless `options.force`."""
+        config: Object = copy_of(obj)
+        resource = get_resource(gvk_of(config))
+        key = key_for(resource, name_of(config), namespace_for(resource, config))
+        _check_apply(config, options)
+        record = self._store.find(key)
+        if record is None and (options.subresource or resource_version_of(config)):
+            raise refusals.not_found(resource, key.name)
+        if record is None and uid_of(config):
+            why = f"uid mismatch: the provided object specified uid {uid_of(config)}, and no existing object was found"
+            raise refusals.conflict(resource, key.name, why)
+        warnings = self._screen(config, options)
+        live = record.parse() if record else None
+        if live is not None:
+            _check_lock(resource, config, live)
+        _drop_other_half(resource, config, options.subresource)
+        new = apply(
+            self._schema,
+            live=live,
+            config=config,
+            manager=options.field_manager,
+            time=format_rfc3339(self._clock.now()),
+            force=options.force,
+            subresource=options.subresource,
+        )
+        new = copy_of(new)
+        if record is None or live is None:
+            _drop_server_metadata(new)
+            set_defaults(new)
+            return self._insert(resource, new, options, warnings)
+        metadata_of(new).pop("resourceVersion", None)
+        return self._replace(Target(resource, record, record.parse()), new, options, warnings, tracked=True)
+
+    def find_target(self, resource: Resource, name: str, namespace: str) -> Target:
+        """The stored object a write aims at. Raises ApiNotFoundError."""
+        record = self._store.find(key_for(resource, name, namespace))
+        if record is None:
+            raise refusals.not_found(resource, name)
+        return Target(resource, record, record.parse())
+
+    def _insert(self, resource: Resource, new: Object, options: WriteOptions, warnings: list[str]) -> Written:
+        metadata = new.setdefault("metadata", {})
+        metadata["uid"] = self._new_uid()
+        metadata["creationTimestamp"] = format_rfc3339(self._clock.now())
+        if is_counted(resource):
+            metadata["generation"] = 1
+        if has_status(resource) and (resource.gvk.group, resource.gvk.kind) not in STATUS_AT_CREATION:
+            new.pop("status", None)
+        self._name(resource, new)
+        self._admission.prepare_creation(resource, new)
+        self._check(resource, new, old=None)
+        key = key_for(resource, name_of(new), namespace_of(new))
+        if self._store.find(key) is not None:
+            raise refusals.already_exists(resource, key.name)
+        stored = self._store.put(key, new, expires=self._expiry(resource))
+        if options.dry_run:
+            metadata.pop("resourceVersion", None)
+        return Written(stored, [*warnings, *unsupported(stored)], created=True)
+
+    def _replace(
+        self, target: Target, new: Object, options: WriteOptions, warnings: list[str], *, tracked: bool = False
+    ) -> Written:
+        resource, live = target.resource, target.live
+        _check_lock(resource, new, live)
+        new = _joined(resource, live=live, new=new, subresource=options.subresource)
+        if not options.subresource:
+            set_defaults(new)
+        self._admission.prepare_update(resource, live=live, new=new)
+        if not tracked:
+            new = self._tracked(live, new, options)
+        if is_counted(resource) and _wanted(new) != _wanted(live):
+            new["metadata"]["generation"] = metadata_of(live).get("generation", 0) + 1
+        self._check(resource, new, old=live)
+        _check_finalizers(resource, live=live, new=new)
+        warnings = [*warnings, *([] if options.subresource else unsupported(new))]
+        if _without_times(new) == _without_times(live):
+            return Written(live, warnings)
+        if is_finished(new):
+            return Written(self._store.remove(target.record, new), warnings, removed=True)
+        stored = self._store.put(target.record.key, new, expires=self._expiry(resource))
+        if options.dry_run:
+            stored["metadata"]["resourceVersion"] = resource_version_of(live)
+        return Written(stored, warnings)
+
+    def _tracked(self, live: Object | None, new: Object, options: WriteOptions) -> Object:
+        return track_update(
+            self._schema,
+            live=live,
+            new=new,
+            manager=options.field_manager,
+            time=format_rfc3339(self._clock.now()),
+            subresource=options.subresource,
+        )
+
+    def _screen(self, new: Object, options: WriteOptions) -> list[str]:  # noqa: ARG002
+        return []
+
+    def _check(self, resource: Resource, new: Object, *, old: Object | None) -> None:
+        causes = validate(new, old=old)
+        if causes:
+            raise refusals.invalid(resource.gvk, name_of(new), causes)
+
+    def _expiry(self, resource: Resource) -> float | None:
+        return self._clock.now() + EVENT_LIFE_SECONDS if resource.gvk.kind == "Event" else None
+
+    def _name(self, resource: Resource, new: Object) -> None:
+        prefix = metadata_of(new).get("generateName")
+        if name_of(new) or not prefix:
+            return
+        for _ in range(NAME_ATTEMPTS):
+            new["metadata"]["name"] = generate_name(prefix, self._new_uid())
+            if self._store.find(key_for(resource, name_of(new), namespace_of(new))) is None:
+                return
+
+
+def _drop_server_metadata(obj: Object) -> None:
+    for field in (*SERVER_METADATA, "selfLink", "resourceVersion"):
+        metadata_of(obj).pop(field, None)
+
+
+def _drop_other_half(resource: Resource, config: Object, subresource: str) -> None:
+    """An applied configuration owns nothing on the far side of the status border."""
+    if subresource == "status":
+        config.pop("spec", None)
+    elif has_status(resource):
+        config.pop("status", None)
+
+
+def _check_apply(config: Object, options: WriteOptions) -> None:
+    if not options.field_manager:
+        cause = refusals.cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
+        raise refusals.invalid(GVK("meta.k8s.io", "v1", "PatchOptions"), "", [cause])
+    if metadata_of(config).get("managedFields"):
+        raise BadRequestError("metadata.managedFields must be nil")
+    if not name_of(config):
+        raise BadRequestError("metadata.name must be provided to apply an object")
+
+
+def _check_lock(resource: Resource, new: Object, live: Object) -> None:
+    name = name_of(live)
+    if uid_of(new) not in {"", uid_of(live)}:
+        raise refusals.precondition_failed(resource, name, field="UID", wanted=uid_of(new), found=uid_of(live))
+    if resource_version_of(new) not in {"", resource_version_of(live)}:
+        raise refusals.conflict(resource, name)
+
+
+def _joined(resource: Resource, *, live: Object, new: Object, subresource: str) -> Object:
+    """The new object with everything this request may not change taken from the live one."""
+    if subresource == "status":
+        managed = metadata_of(new).get("managedFields")
+        metadata = {**metadata_of(live), **({"managedFields": managed} if managed else {})}
+        return {**copy_of(live), "metadata": metadata, "status": new.get("status") or {}}
+    _drop_server_metadata(new)
+    metadata = new.setdefault("metadata", {})
+    kept = (*SERVER_METADATA, "resourceVersion")
+    metadata.update({field: metadata_of(live)[field] for field in kept if field in metadata_of(live)})
+    if has_status(resource):
+        new.pop("status", None)
+        if "status" in live:
+            new["status"] = copy_of(live["status"])
+    return new
+
+
+def _wanted(obj: Object) -> Object:
+    return {field: value for field, value in obj.items() if field not in {"metadata", "status"}}
+
+
+def _without_times(obj: Object) -> Object:
+    metadata = metadata_of(obj)
+    managed = [
+        {field: value for field, value in entry.items() if field != "time"}
+        for entry in metadata.get("managedFields") or []
+    ]
+    return {**obj, "metadata": {**metadata, "managedFields": managed}}
+
+
+def _check_finalizers(resource: Resource, *, live: Object, new: Object) -> None:
+    added = set(metadata_of(new).get("finalizers") or []) - set(metadata_of(live).get("finalizers") or [])
+    if added and metadata_of(live).get("deletionTimestamp"):
+        shown = ", ".join(f'"{name}"' for name in sorted(added))
+        message = (
+            "Forbidden: no new finalizers can be added if the object is being deleted, "
+            f"found new finalizers []string{{{shown}}}"
+        )
+        cause = refusals.cause("metadata.finalizers", message, "FieldValueForbidden")
+        raise refusals.invalid(resource.gvk, name_of(live), [cause])

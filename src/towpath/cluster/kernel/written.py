@@ -1,0 +1,38 @@
+"""What a write returns, and the copy every write begins with."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from towpath.kube.errors import BadRequestError
+from towpath.kube.objects import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The object as stored (after a dry run: as it would be), and what the writer should be told."""
+
+    object: Object
+    warnings: list[str] = field(default_factory=list)
+    created: bool = False
+    removed: bool = False  # the write ended the object's life; `object` is its last state
+
+
+def copy_of(value: Any, path: str = "") -> Any:
+    """A JSON value of the kernel's own, without null fields: to Kubernetes a null field is an absent one.
+
+    Raises:
+        BadRequestError: it is not JSON.
+    """
+    if isinstance(value, dict):
+        copied = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise BadRequestError(f"{path or 'object'}: field names must be strings, got {key!r}")
+            if item is not None:
+                copied[key] = copy_of(item, f"{path}.{key}" if path else key)
+        return copied
+    if isinstance(value, list | tuple):
+        return [copy_of(item, path) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise BadRequestError(f"{path}: {type(value).__name__} is not a JSON type")
