@@ -1,0 +1,192 @@
+"""An HTTP client with time limits and bounded retries; httpx is its engine and is imported at the first request.
+
+A response of any status is a response; only what never became one is an error (`UnreachableError`). Redirects are not
+followed here: who follows decides what a foreign host may see. A body is given as a function that opens it, so that a
+retry sends it from its start.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from towpath.aio.backoff import Backoff
+from towpath.aio.clock import Clock, SystemClock
+from towpath.errors import RemoteError
+
+if TYPE_CHECKING:
+    import httpx
+
+OpenBody = Callable[[], AsyncIterator[bytes]]
+
+ATTEMPTS = 4
+# 20: a server that asks for a longer pause gets its answer passed on to the caller, who can say so to a person.
+LONGEST_RETRY_AFTER_SECONDS = 20.0
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+# A request that may have had an effect is sent again only if the server says it did nothing with it.
+RETRIED_UNSAFE_STATUSES = frozenset({429, 503})
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+PIECE_BYTES = 256 * 1024
+_LOOPBACK_MOUNTS = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+
+
+class UnreachableError(RemoteError):
+    """No response: refused, not found, timed out, or cut off. `detail` is the cause in the words of the network."""
+
+    def __init__(self, method: str, url: str, detail: str, *, sent: bool) -> None:
+        shown = _without_query(url)
+        super().__init__(f"{method} {shown} failed (Unreachable): {detail}", hint="check the address and the network")
+        self.method = method
+        self.url = shown
+        self.detail = detail
+        self.sent = sent
+
+
+class ResponseTooLargeError(RemoteError):
+    """The peer sent more than any honest one would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `body` is bytes, or a function that opens a stream of `length` bytes (None: chunked)."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | OpenBody = b""
+    length: int | None = None
+
+
+class Response:
+    """A response whose body is still on the wire; use it as `async with`, or close it."""
+
+    def __init__(self, method: str, response: "httpx.Response") -> None:
+        self._method = method
+        self._response = response
+        self.status = response.status_code
+        self.url = str(response.request.url)
+        self.headers: Mapping[str, str] = response.headers
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body in pieces. Raises UnreachableError when it ends early."""
+        import httpx  # noqa: PLC0415 - loaded by now; at the top it would cost every command 80 ms
+
+        try:
+            async for piece in self._response.aiter_raw(PIECE_BYTES):
+                yield piece
+        except httpx.HTTPError as error:
+            raise UnreachableError(self._method, self.url, _describe(error), sent=True) from error
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body. Raises ResponseTooLargeError above `limit` bytes, UnreachableError when it ends early."""
+        content = bytearray()
+        async for piece in self.stream():
+            content += piece
+            if len(content) > limit:
+                raise ResponseTooLargeError(
+                    f"{self._method} {_without_query(self.url)} failed (TooLarge): more than {limit} bytes"
+                )
+        return bytes(content)
+
+    async def close(self) -> None:
+        """Let go of the connection; a body that was read whole leaves it usable."""
+        await self._response.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class HttpClient:
+    """Sends requests over kept-alive connections; close it when done."""
+
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float = 30.0,
+        attempts: int = ATTEMPTS,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Prepare; nothing is opened yet. `timeout_seconds` bounds each wait for the peer, not the whole transfer."""
+        self._timeout_seconds = timeout_seconds
+        self._attempts = attempts
+        self._clock = clock or SystemClock()
+        self._backoff = backoff or Backoff(initial_seconds=0.2, cap_seconds=5.0)
+        self._engine: httpx.AsyncClient | None = None
+
+    async def send(self, request: Request) -> Response:
+        """Send, again after a pause where that can help; the last response is returned whatever its status.
+
+        Raises:
+            UnreachableError: no attempt became a response.
+        """
+        for attempt in range(1, self._attempts + 1):
+            last = attempt == self._attempts
+            try:
+                response = await self._send_once(request)
+            except UnreachableError as error:
+                if last or (error.sent and request.method not in IDEMPOTENT_METHODS):
+                    raise
+                pause = self._backoff.delay(attempt)
+            else:
+                retried = RETRIED_STATUSES if request.method in IDEMPOTENT_METHODS else RETRIED_UNSAFE_STATUSES
+                asked = _parse_retry_after(response.headers.get("retry-after", ""), self._clock.now())
+                if last or response.status not in retried or asked > LONGEST_RETRY_AFTER_SECONDS:
+                    return response
+                await response.close()
+                pause = max(asked, self._backoff.delay(attempt))
+            await self._clock.sleep(pause)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._engine is not None:
+            await self._engine.aclose()
+            self._engine = None
+
+    async def _send_once(self, request: Request) -> Response:
+        import httpx  # noqa: PLC0415 - at the top it would cost every command 80 ms
+
+        if self._engine is None:
+            self._engine = httpx.AsyncClient(
+                timeout=httpx.Timeout(self._timeout_seconds, connect=min(10.0, self._timeout_seconds)),
+                follow_redirects=False,
+                # A proxy of the environment is for the outside; loopback is never reached through it.
+                mounts=dict.fromkeys(_LOOPBACK_MOUNTS),
+                headers={"User-Agent": "towpath", "Accept-Encoding": "identity"},
+            )
+        headers = dict(request.headers)
+        if request.length is not None:
+            headers["Content-Length"] = str(request.length)
+        content = request.body if isinstance(request.body, bytes) else request.body()
+        try:
+            built = self._engine.build_request(request.method, request.url, headers=headers, content=content)
+            return Response(request.method, await self._engine.send(built, stream=True))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.InvalidURL)
+            raise UnreachableError(request.method, request.url, _describe(error), sent=not unsent) from error
+
+
+def _parse_retry_after(value: str, now: float) -> float:
+    """Seconds to wait by a `Retry-After` header, in either of its forms; 0 without a usable one."""
+    if re.fullmatch(r"\d{1,9}", value.strip()):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now) if value else 0.0
+    except ValueError:
+        return 0.0
+
+
+def _describe(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0]

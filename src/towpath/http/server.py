@@ -1,0 +1,233 @@
+"""A listener: one ASGI application on one address, inside the running event loop.
+
+It drives uvicorn's protocol class directly, because uvicorn's own server takes over signals, exits the process when a
+port is taken, and wakes ten times a second for ever. A request whose `Host` is neither loopback nor configured is
+refused: a web page that rebinds its name to 127.0.0.1 would otherwise speak for the user.
+"""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import logging
+import ssl
+from collections.abc import Iterable
+from email.utils import formatdate
+from pathlib import Path
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from towpath.aio.clock import Clock, SystemClock
+from towpath.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# 75: longer than the pauses between a client's requests, so that connections are used again.
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 512
+
+
+class ListenError(UserError):
+    """The address cannot be listened on."""
+
+
+class Listener:
+    """Serves an application from `start()` until `close()`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        hosts: Iterable[str] = (),
+        grace_seconds: float = 2.0,
+        clock: Clock | None = None,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            app: the application; its lifespan is not run.
+            host: the address to bind.
+            port: the port to bind; 0 lets the system choose.
+            certificate: with `key`, PEM files that make this a TLS listener.
+            key: see `certificate`.
+            hosts: host names, beside loopback ones, that requests may name.
+            grace_seconds: how long requests in flight may take to end when closing.
+            clock: dates the responses.
+        """
+        self._app = app
+        self._host = host
+        self._port = port
+        self._tls = (certificate, key) if certificate and key else None
+        self._hosts = frozenset(name.lower() for name in hosts) | {host.lower()}
+        self._grace_seconds = grace_seconds
+        self._clock = clock or SystemClock()
+        self._state = ServerState()
+        self._server: asyncio.Server | None = None
+        self._closing = False
+        self._stamped = 0
+
+    @property
+    def port(self) -> int:
+        """The port in use; after `start()` the one the system chose."""
+        return self._port
+
+    @property
+    def address(self) -> str:
+        """`host:port`, with brackets around an IPv6 host."""
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+
+    @property
+    def url(self) -> str:
+        """The address with its scheme."""
+        return f"{'https' if self._tls else 'http'}://{self.address}"
+
+    async def start(self) -> None:
+        """Listen; connections are accepted when this returns.
+
+        Raises:
+            ListenError: the port is taken, not permitted, or the certificate is unusable.
+        """
+        config = Config(
+            self._serve,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="critical",  # failures of the application are logged here, once
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
+        config.load()
+        loop = asyncio.get_running_loop()
+
+        def create_protocol() -> asyncio.Protocol:
+            protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
+                config=config, server_state=self._state, app_state={}, _loop=loop
+            )
+            return protocol
+
+        try:
+            self._server = await loop.create_server(
+                create_protocol, self._host, self._port, ssl=self._prepare_tls(), backlog=BACKLOG
+            )
+        except OSError as error:
+            raise self._describe(error) from error
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Stop accepting, let requests in flight end for the grace time, then cut them off."""
+        if self._server is None:
+            return
+        self._closing = True
+        self._server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        if self._state.tasks:
+            await asyncio.wait(self._state.tasks, timeout=self._grace_seconds)
+        for task in list(self._state.tasks):
+            task.cancel()
+        await asyncio.gather(*self._state.tasks, return_exceptions=True)
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._server.wait_closed(), 1.0)
+        self._server = None
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._stamp_date()
+        host = _find_host(scope)
+        if not self.permits(host):
+            await _refuse(send, f"the host {host!r} is not served here\n")
+            return
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
+        except Exception:
+            log.exception("%s %s failed", scope.get("method"), scope.get("path"))
+            raise
+
+    def permits(self, host: str) -> bool:
+        """Whether a request may name this host (without its port)."""
+        return host in self._hosts or is_loopback_host(host)
+
+    def _stamp_date(self) -> None:
+        # The protocol adds these headers to every response; the list is shared, so it is changed in place.
+        second = int(self._clock.now())
+        if second != self._stamped:
+            self._stamped = second
+            self._state.default_headers[:] = [(b"date", formatdate(second, usegmt=True).encode())]
+
+    def _prepare_tls(self) -> ssl.SSLContext | None:
+        if self._tls is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(*self._tls)
+        except (OSError, ssl.SSLError) as error:
+            raise ListenError(
+                f"{self.address} cannot use its certificate (BadCertificate): {error}",
+                hint=f"check {self._tls[0]} and {self._tls[1]}",
+            ) from error
+        return context
+
+    def _describe(self, error: OSError) -> ListenError:
+        if error.errno == errno.EADDRINUSE:
+            return ListenError(
+                f"{self.address} cannot be listened on (PortInUse): another program holds port {self._port}",
+                hint="end that program, or choose another port (0 lets the system choose)",
+            )
+        if error.errno == errno.EACCES:
+            return ListenError(
+                f"{self.address} cannot be listened on (NotPermitted): port {self._port} is reserved for root",
+                hint="choose a port above 1023",
+            )
+        return ListenError(f"{self.address} cannot be listened on (BadAddress): {error.strerror or error}")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host name or address (no port) is this machine's loopback."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def is_loopback(authority: str) -> bool:
+    """Whether `host[:port]` is this machine's loopback."""
+    return is_loopback_host(split_port(authority))
+
+
+def split_port(authority: str) -> str:
+    """The lower-case host of `host[:port]`; brackets around an IPv6 address are dropped."""
+    if authority.startswith("["):
+        return authority[1:].partition("]")[0].lower()
+    return authority.rpartition(":")[0].lower() if authority.count(":") == 1 else authority.lower()
+
+
+def _find_host(scope: Scope) -> str:
+    for name, value in scope.get("headers", ()):
+        if name == b"host":
+            return split_port(value.decode("latin-1"))
+    return ""
+
+
+async def _refuse(send: Send, text: str) -> None:
+    body = text.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 421, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,53 @@
+from collections.abc import Iterator
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from towpath.http.body import BodyInterruptedError, BodyTooLargeError, read_body, stream_body
+
+
+def request(messages: list[Message], **headers: str) -> Request:
+    pending: Iterator[Message] = iter(messages)
+
+    async def receive() -> Message:
+        return next(pending)
+
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "headers": pairs}, receive)
+
+
+def pieces(content: bytes, size: int) -> list[Message]:
+    cut = [content[start : start + size] for start in range(0, len(content), size)] or [b""]
+    return [
+        {"type": "http.request", "body": piece, "more_body": index + 1 < len(cut)} for index, piece in enumerate(cut)
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_a_body_is_read_however_it_is_cut(size: int) -> None:
+    assert await read_body(request(pieces(b"0123456789", size)), limit=10) == b"0123456789"
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_a_body_above_the_limit_is_refused_however_it_is_cut(size: int) -> None:
+    with pytest.raises(BodyTooLargeError, match="at most 9 bytes"):
+        await read_body(request(pieces(b"0123456789", size)), limit=9)
+
+
+async def test_a_declared_length_above_the_limit_is_refused_unread() -> None:
+    with pytest.raises(BodyTooLargeError):
+        await read_body(request([], content_length="11"), limit=10)
+
+
+async def test_an_empty_body_has_no_pieces() -> None:
+    assert [piece async for piece in stream_body(request(pieces(b"", 1)))] == []
+
+
+async def test_a_client_that_goes_away_is_told_from_an_end() -> None:
+    messages: list[Message] = [
+        {"type": "http.request", "body": b"01", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    with pytest.raises(BodyInterruptedError, match="2 bytes arrived"):
+        await read_body(request(messages), limit=10)
