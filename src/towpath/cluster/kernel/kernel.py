@@ -7,6 +7,7 @@ draw the consequences, `paging` and `watch` read, `store` keeps. The methods mir
 """
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,9 +18,10 @@ from towpath.cluster.kernel.admission import Admission
 from towpath.cluster.kernel.changes import Change
 from towpath.cluster.kernel.deletion import Deleter
 from towpath.cluster.kernel.gc import Collector
-from towpath.cluster.kernel.kinds import get_resource, key_for
+from towpath.cluster.kernel.kinds import get_resource, key_for, require_subresource
 from towpath.cluster.kernel.namespaces import Namespaces
 from towpath.cluster.kernel.paging import ObjectPage, read_page
+from towpath.cluster.kernel.scale import scale_of
 from towpath.cluster.kernel.selection import Selection
 from towpath.cluster.kernel.store import Store
 from towpath.cluster.kernel.watch import Hub, Watch
@@ -28,6 +30,7 @@ from towpath.cluster.kernel.written import Written
 from towpath.kube.errors import BadRequestError, ExpiredError
 from towpath.kube.objects import GVK, Object, ObjectKey
 from towpath.kube.requests import DeleteOptions, Patch, WriteOptions
+from towpath.kube.schema import Schema
 
 Changes: TypeAlias = list[Change]  # inside the class, `list` is the verb
 
@@ -82,7 +85,7 @@ class Kernel:
         store = Store(path, now=clock.now)
         try:
             deleter = Deleter(store, clock=clock)
-            writer = Writer(store, None, Admission(store, addresses), clock=clock, new_uid=new_uid)
+            writer = Writer(store, _load_schema(), Admission(store, addresses), clock=clock, new_uid=new_uid)
             namespaces = Namespaces(store, deleter, clock=clock, new_uid=new_uid, cluster_ca=cluster_ca)
             kernel = cls(store, writer, deleter, Collector(store, deleter), namespaces, clock=clock)
             kernel.sweep()
@@ -108,13 +111,14 @@ class Kernel:
             self._collector.sweep()
             self._settle(changes)
 
-    def get(self, gvk: GVK, name: str, namespace: str = "") -> Object:
-        """One object. Raises ApiNotFoundError."""
+    def get(self, gvk: GVK, name: str, namespace: str = "", *, subresource: str = "") -> Object:
+        """One object, or its Scale (`subresource="scale"`). Raises ApiNotFoundError."""
         resource = get_resource(gvk)
+        require_subresource(resource, subresource)
         record = self._store.find(key_for(resource, name, namespace))
         if record is None:
             raise refusals.not_found(resource, name)
-        return record.parse()
+        return scale_of(record.parse()) if subresource == "scale" else record.parse()
 
     def list(
         self,
@@ -174,8 +178,15 @@ class Kernel:
         """Replace an object. Raises ApiNotFoundError, ApiConflictError, InvalidError."""
         return self._write(lambda: self._writer.update(obj, options), dry_run=options.dry_run)
 
+    def update_scale(self, gvk: GVK, scale: Object, options: WriteOptions) -> Written:
+        """Replace the Scale of an object of this kind. Raises ApiNotFoundError, ApiConflictError, InvalidError."""
+        return self._write(lambda: self._writer.update_scale(gvk, scale, options), dry_run=options.dry_run)
+
     def patch(self, gvk: GVK, name: str, namespace: str, patch: Patch, options: WriteOptions) -> Written:
-        """Change some fields. Raises ApiNotFoundError, ApiConflictError, InvalidError, BadRequestError."""
+        """Change some fields; with the subresource "scale", those of the Scale, which is returned.
+
+        Raises ApiNotFoundError, ApiConflictError, InvalidError, BadRequestError.
+        """
         return self._write(lambda: self._writer.patch(gvk, name, namespace, patch, options), dry_run=options.dry_run)
 
     def apply(self, obj: Object, options: WriteOptions) -> Written:
@@ -209,6 +220,10 @@ class Kernel:
         if revision < self._store.log.oldest(kind):
             raise ExpiredError(f"too old resource version: {revision} ({self._store.log.oldest(kind)})")
         return revision
+
+
+def _load_schema() -> Schema:
+    return Schema.load(files("towpath.kube").joinpath("schema.json.gz").read_bytes())
 
 
 def _kind_of(gvk: GVK, namespace: str) -> ObjectKey:

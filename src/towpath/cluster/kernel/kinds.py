@@ -1,7 +1,7 @@
 """What the kernel must know of a kind beyond its name: where it lives, what is counted, who owns its status."""
 
 from towpath.cluster.kernel.refusals import unknown_kind
-from towpath.kube.errors import BadRequestError
+from towpath.kube.errors import ApiNotFoundError, BadRequestError
 from towpath.kube.objects import GVK, Object, ObjectKey, namespace_of
 from towpath.kube.resources import Resource, find_resource
 
@@ -37,6 +37,14 @@ def is_counted(resource: Resource) -> bool:
 def has_status(resource: Resource) -> bool:
     """Whether status is written through a subresource of its own."""
     return "status" in resource.subresources
+
+
+def require_subresource(resource: Resource, subresource: str) -> None:
+    """Raises ApiNotFoundError when objects of this resource do not have the subresource."""
+    if subresource and subresource not in resource.subresources:
+        raise ApiNotFoundError(
+            f"the server could not find the requested resource ({resource.group_resource}/{subresource})"
+        )
 
 
 def key_for(resource: Resource, name: str, namespace: str) -> ObjectKey:

@@ -40,24 +40,3 @@ def apply_patch(schema: Any, obj: Object, patch: Patch) -> Object:
     if patch.type is PatchType.JSON:
         raise BadRequestError("JSON patches are not supported")
     return cast("Object", merge(obj, patch.body))
-
-
-def track_update(
-    schema: Any, *, live: Object | None, new: Object, manager: str, time: str, subresource: str = ""
-) -> Object:
-    """Track nothing."""
-    return new
-
-
-def apply(
-    schema: Any,
-    *,
-    live: Object | None,
-    config: Object,
-    manager: str,
-    time: str,
-    force: bool = False,
-    subresource: str = "",
-) -> Object:
-    """Merge."""
-    return cast("Object", merge(live, config)) if live else config

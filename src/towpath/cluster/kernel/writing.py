@@ -1,40 +1,43 @@
 """Create, update, patch and apply: how a request becomes the object that is stored.
 
-The order is upstream's, and each step is only done here:
- 1. copy the request's object; drop nulls and what only the server may set;
- 2. unknown fields: refused, warned about or dropped (`fields`);
+The order is upstream's:
+ 1. copy the request's object, without nulls and what only the server may set;
+ 2. unknown fields are refused, warned about or dropped (`fields`);
  3. the change itself: the patch, or server-side apply;
- 4. defaults;
- 5. managedFields (apply has done its own);
- 6. admission: what the kind needs (`admission`); status and the rest of the object kept apart;
- 7. validation, then the optimistic lock and the store.
+ 4. canonical form and defaults;
+ 5. what this request may not touch is restored: status through the object, the rest through `/status`;
+ 6. managedFields (apply has done its own);
+ 7. what the server decides for the kind (`admission`);
+ 8. validation, the optimistic lock, the store.
 A write that changes nothing stores nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any as Schema
+from dataclasses import dataclass, replace
 
 from towpath.aio.clock import Clock, format_rfc3339
-from towpath.cluster.kernel import refusals
+from towpath.cluster.kernel import refusals, scale
 from towpath.cluster.kernel.admission import Admission
 from towpath.cluster.kernel.deletion import is_finished
+from towpath.cluster.kernel.fields import check_fields
 from towpath.cluster.kernel.kinds import (
     STATUS_AT_CREATION,
     get_resource,
-    has_status,
     is_counted,
     key_for,
     namespace_for,
+    require_subresource,
 )
 from towpath.cluster.kernel.names import generate_name
-from towpath.cluster.kernel.provisional import apply, apply_patch, set_defaults, track_update, unsupported, validate
+from towpath.cluster.kernel.provisional import apply_patch, set_defaults, unsupported, validate
 from towpath.cluster.kernel.store import Record, Store
 from towpath.cluster.kernel.written import Written, copy_of
+from towpath.kube.apply import apply, restore_reset_fields, track_update
 from towpath.kube.errors import BadRequestError
 from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, resource_version_of, uid_of
 from towpath.kube.requests import Patch, WriteOptions
 from towpath.kube.resources import Resource
+from towpath.kube.schema import Schema
 
 # Set by the server alone; a client's values are ignored.
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -68,51 +71,63 @@ class Writer:
         new: Object = copy_of(obj)
         resource = get_resource(gvk_of(new))
         namespace_for(resource, new)
-        warnings = self._screen(new, options)
         if resource_version_of(new):
             raise BadRequestError("resourceVersion should not be set on objects to be created")
+        warnings = check_fields(self._schema, new, options.field_validation)
         _drop_server_metadata(new)
+        new = self._schema.canonical(new)
         set_defaults(new)
+        if (resource.gvk.group, resource.gvk.kind) not in STATUS_AT_CREATION:
+            new = restore_reset_fields(new, None)
         return self._insert(resource, self._tracked(None, new, options), options, warnings)
 
     def update(self, obj: Object, options: WriteOptions) -> Written:
         """Replace an object. Raises ApiNotFoundError, ApiConflictError, InvalidError."""
         new: Object = copy_of(obj)
         resource = get_resource(gvk_of(new))
+        require_subresource(resource, options.subresource)
         target = self.find_target(resource, name_of(new), namespace_for(resource, new))
-        warnings = self._screen(new, options)
+        warnings = check_fields(self._schema, new, options.field_validation)
         return self._replace(target, new, options, warnings)
+
+    def update_scale(self, gvk: GVK, new: Object, options: WriteOptions) -> Written:
+        """Replace the Scale of an object of this kind. Returns the Scale."""
+        target = self._find_scaled(gvk, name_of(new), namespace_of(new))
+        return self._write_scale(target, copy_of(new), options)
 
     def patch(self, gvk: GVK, name: str, namespace: str, patch: Patch, options: WriteOptions) -> Written:
         """Change some fields. Raises ApiNotFoundError, ApiConflictError, InvalidError, BadRequestError."""
+        if options.subresource == "scale":
+            target = self._find_scaled(gvk, name, namespace)
+            return self._write_scale(target, apply_patch(self._schema, scale.scale_of(target.live), patch), options)
         resource = get_resource(gvk)
+        require_subresource(resource, options.subresource)
         target = self.find_target(resource, name, namespace)
         new: Object = copy_of(apply_patch(self._schema, target.record.parse(), patch))
-        if (gvk_of(new), name_of(new), namespace_of(new)) != (gvk, target.record.key.name, target.record.key.namespace):
+        if (gvk_of(new), name_of(new), namespace_of(new)) != (gvk, name, target.record.key.namespace):
             raise BadRequestError(
-                f"the kind, name or namespace of the patched object ({gvk_of(new)} {namespace_of(new)}/{name_of(new)})"
-                f" does not match the request ({gvk} {namespace}/{name})"
+                f"the patched object ({gvk_of(new)} {namespace_of(new)}/{name_of(new)}) does not match"
+                f" the request ({gvk} {namespace}/{name}): kind, namespace and name cannot be changed"
             )
-        warnings = self._screen(new, options)
+        warnings = check_fields(self._schema, new, options.field_validation)
         return self._replace(target, new, options, warnings)
 
     def apply(self, obj: Object, options: WriteOptions) -> Written:
         """Server-side apply. Raises ApiConflictError (FieldManagerConflict causes) unless `options.force`."""
         config: Object = copy_of(obj)
         resource = get_resource(gvk_of(config))
-        key = key_for(resource, name_of(config), namespace_for(resource, config))
+        require_subresource(resource, options.subresource)
         _check_apply(config, options)
+        key = key_for(resource, name_of(config), namespace_for(resource, config))
         record = self._store.find(key)
-        if record is None and (options.subresource or resource_version_of(config)):
-            raise refusals.not_found(resource, key.name)
-        if record is None and uid_of(config):
-            why = f"uid mismatch: the provided object specified uid {uid_of(config)}, and no existing object was found"
-            raise refusals.conflict(resource, key.name, why)
-        warnings = self._screen(config, options)
         live = record.parse() if record else None
         if live is not None:
             _check_lock(resource, config, live)
-        _drop_other_half(resource, config, options.subresource)
+        elif options.subresource or resource_version_of(config):
+            raise refusals.not_found(resource, key.name)
+        elif uid_of(config):
+            why = f"uid mismatch: the provided object specified uid {uid_of(config)}, and no existing object was found"
+            raise refusals.conflict(resource, key.name, why)
         new = apply(
             self._schema,
             live=live,
@@ -122,13 +137,11 @@ class Writer:
             force=options.force,
             subresource=options.subresource,
         )
-        new = copy_of(new)
-        if record is None or live is None:
+        if record is None:
             _drop_server_metadata(new)
             set_defaults(new)
-            return self._insert(resource, new, options, warnings)
-        metadata_of(new).pop("resourceVersion", None)
-        return self._replace(Target(resource, record, record.parse()), new, options, warnings, tracked=True)
+            return self._insert(resource, new, options, [])
+        return self._replace(Target(resource, record, record.parse()), new, options, [], tracked=True)
 
     def find_target(self, resource: Resource, name: str, namespace: str) -> Target:
         """The stored object a write aims at. Raises ApiNotFoundError."""
@@ -143,8 +156,6 @@ class Writer:
         metadata["creationTimestamp"] = format_rfc3339(self._clock.now())
         if is_counted(resource):
             metadata["generation"] = 1
-        if has_status(resource) and (resource.gvk.group, resource.gvk.kind) not in STATUS_AT_CREATION:
-            new.pop("status", None)
         self._name(resource, new)
         self._admission.prepare_creation(resource, new)
         self._check(resource, new, old=None)
@@ -153,7 +164,7 @@ class Writer:
             raise refusals.already_exists(resource, key.name)
         stored = self._store.put(key, new, expires=self._expiry(resource))
         if options.dry_run:
-            metadata.pop("resourceVersion", None)
+            del metadata["resourceVersion"]
         return Written(stored, [*warnings, *unsupported(stored)], created=True)
 
     def _replace(
@@ -161,17 +172,20 @@ class Writer:
     ) -> Written:
         resource, live = target.resource, target.live
         _check_lock(resource, new, live)
-        new = _joined(resource, live=live, new=new, subresource=options.subresource)
+        if not tracked:
+            new = restore_reset_fields(self._schema.canonical(new), target.record.parse(), options.subresource)
+        _restore_server_metadata(new, live)
         if not options.subresource:
             set_defaults(new)
-        self._admission.prepare_update(resource, live=live, new=new)
+            self._admission.prepare_update(resource, live=live, new=new)
         if not tracked:
             new = self._tracked(live, new, options)
         if is_counted(resource) and _wanted(new) != _wanted(live):
             new["metadata"]["generation"] = metadata_of(live).get("generation", 0) + 1
         self._check(resource, new, old=live)
         _check_finalizers(resource, live=live, new=new)
-        warnings = [*warnings, *([] if options.subresource else unsupported(new))]
+        if not options.subresource:
+            warnings = [*warnings, *unsupported(new)]
         if _without_times(new) == _without_times(live):
             return Written(live, warnings)
         if is_finished(new):
@@ -180,6 +194,16 @@ class Writer:
         if options.dry_run:
             stored["metadata"]["resourceVersion"] = resource_version_of(live)
         return Written(stored, warnings)
+
+    def _find_scaled(self, gvk: GVK, name: str, namespace: str) -> Target:
+        resource = get_resource(gvk)
+        require_subresource(resource, "scale")
+        return self.find_target(resource, name, namespace)
+
+    def _write_scale(self, target: Target, new: Object, options: WriteOptions) -> Written:
+        options = replace(options, subresource="scale")
+        written = self._replace(target, scale.scaled(target.record.parse(), new), options, [])
+        return Written(scale.scale_of(written.object), written.warnings)
 
     def _tracked(self, live: Object | None, new: Object, options: WriteOptions) -> Object:
         return track_update(
@@ -190,9 +214,6 @@ class Writer:
             time=format_rfc3339(self._clock.now()),
             subresource=options.subresource,
         )
-
-    def _screen(self, new: Object, options: WriteOptions) -> list[str]:  # noqa: ARG002
-        return []
 
     def _check(self, resource: Resource, new: Object, *, old: Object | None) -> None:
         causes = validate(new, old=old)
@@ -217,12 +238,10 @@ def _drop_server_metadata(obj: Object) -> None:
         metadata_of(obj).pop(field, None)
 
 
-def _drop_other_half(resource: Resource, config: Object, subresource: str) -> None:
-    """An applied configuration owns nothing on the far side of the status border."""
-    if subresource == "status":
-        config.pop("spec", None)
-    elif has_status(resource):
-        config.pop("status", None)
+def _restore_server_metadata(new: Object, live: Object) -> None:
+    _drop_server_metadata(new)
+    kept = (*SERVER_METADATA, "resourceVersion")
+    new.setdefault("metadata", {}).update({name: value for name, value in metadata_of(live).items() if name in kept})
 
 
 def _check_apply(config: Object, options: WriteOptions) -> None:
@@ -241,23 +260,6 @@ def _check_lock(resource: Resource, new: Object, live: Object) -> None:
         raise refusals.precondition_failed(resource, name, field="UID", wanted=uid_of(new), found=uid_of(live))
     if resource_version_of(new) not in {"", resource_version_of(live)}:
         raise refusals.conflict(resource, name)
-
-
-def _joined(resource: Resource, *, live: Object, new: Object, subresource: str) -> Object:
-    """The new object with everything this request may not change taken from the live one."""
-    if subresource == "status":
-        managed = metadata_of(new).get("managedFields")
-        metadata = {**metadata_of(live), **({"managedFields": managed} if managed else {})}
-        return {**copy_of(live), "metadata": metadata, "status": new.get("status") or {}}
-    _drop_server_metadata(new)
-    metadata = new.setdefault("metadata", {})
-    kept = (*SERVER_METADATA, "resourceVersion")
-    metadata.update({field: metadata_of(live)[field] for field in kept if field in metadata_of(live)})
-    if has_status(resource):
-        new.pop("status", None)
-        if "status" in live:
-            new["status"] = copy_of(live["status"])
-    return new
 
 
 def _wanted(obj: Object) -> Object:
