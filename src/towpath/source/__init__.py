@@ -1,1 +1,6 @@
-"""Git: bare repositories and their trees, commits by plumbing, smart HTTP hosting, webhooks, outside remotes."""
+"""Git: read and write repositories, serve them, follow outside ones, and hear about pushes.
+
+`repository` is the door for everyone who needs commits; `host` serves bare repositories over smart HTTP; `remote`
+follows a repository by URL; `webhook` hears hints. All three end in `refs`, which compares refs with the last handled
+state, so that no push is lost whichever hint is.
+"""

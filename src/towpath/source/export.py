@@ -1,0 +1,165 @@
+"""Write a tree of a commit into an empty directory, byte by byte as committed, and never a byte outside it.
+
+`git archive` would let attributes in the repository drop and rewrite files, so the tree is walked here:
+
+1. List the tree.
+2. Refuse names that leave it.
+3. Make the directories; none may exist, so none can be a link.
+4. Stream each blob into a file made anew; no path runs over a link, because its directories were made in step 3.
+5. Judge the links where they stand.
+6. On any failure, remove what was written.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.errors import IntegrityError, UserError
+from towpath.source import git
+
+# 256 KiB: a few pipe buffers; memory stays flat whatever the size of a file.
+_CHUNK_BYTES = 256 * 1024
+_SYMLINK, _SUBMODULE, _EXECUTABLE = "120000", "160000", "100755"
+
+
+class UnsafeTreeError(UserError):
+    """A tree has a name or a link that leads out of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One file of a tree."""
+
+    mode: str
+    id: str
+    path: str
+
+
+async def list_tree(repository: Path, tree: str) -> list[TreeEntry]:
+    """Every file of a tree, all levels, in Git's order.
+
+    Raises:
+        GitError: there is no such tree.
+    """
+    listed = await git.run(repository, "ls-tree", "-r", "-z", "--full-tree", tree)
+    entries = []
+    for record in listed.stdout.split(b"\x00")[:-1]:
+        meta, _, path = record.partition(b"\t")
+        mode, _kind, object_id = meta.decode().split()
+        entries.append(TreeEntry(mode, object_id, os.fsdecode(path)))
+    return entries
+
+
+async def export_tree(repository: Path, tree: str, destination: Path, *, strict: bool = True) -> None:
+    """Write a tree into `destination`, which must be empty or absent.
+
+    Args:
+        repository: the bare repository.
+        tree: the id of a tree.
+        destination: the directory.
+        strict: refuse a symbolic link that leads out of the tree; otherwise write it as a plain file that holds its
+            target, as Git does where links are not supported.
+
+    Raises:
+        UnsafeTreeError: the tree leads out of itself.
+        GitError: there is no such tree.
+    """
+    entries = await list_tree(repository, tree)
+    existed = destination.exists()
+    try:
+        _make_directories(entries, destination)
+        await _write_blobs(repository, entries, destination)
+        _tame_links([entry.path for entry in entries if entry.mode == _SYMLINK], destination, strict=strict)
+    except BaseException:
+        shutil.rmtree(destination, ignore_errors=True)
+        if existed:
+            destination.mkdir()
+        raise
+
+
+def _make_directories(entries: Sequence[TreeEntry], destination: Path) -> None:
+    destination.mkdir(parents=True, exist_ok=True)
+    made: set[str] = set()
+    for entry in entries:
+        parts = entry.path.split("/")
+        if any(part in {"", ".", ".."} or part.lower() == ".git" for part in parts):
+            raise UnsafeTreeError(f"{entry.path} cannot be exported (UnsafePath): a name in it leads out of the tree")
+        depth = len(parts) + (entry.mode == _SUBMODULE)
+        for length in range(1, depth):
+            directory = "/".join(parts[:length])
+            if directory not in made:
+                made.add(directory)
+                (destination / directory).mkdir()
+
+
+async def _write_blobs(repository: Path, entries: Sequence[TreeEntry], destination: Path) -> None:
+    blobs = [entry for entry in entries if entry.mode != _SUBMODULE]
+    if not blobs:
+        return
+    child = await git.spawn(repository, "cat-file", "--batch")
+    asking = asyncio.create_task(_ask(child.stdin, blobs))
+    try:
+        for entry in blobs:
+            await _write_blob(child.stdout, entry, destination)
+        await asking
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await asyncio.shield(child.stop())
+
+
+async def _ask(stdin: asyncio.StreamWriter, blobs: Sequence[TreeEntry]) -> None:
+    for start in range(0, len(blobs), 500):  # 500 ids fill half a pipe
+        stdin.write("".join(f"{entry.id}\n" for entry in blobs[start : start + 500]).encode())
+        await stdin.drain()
+
+
+async def _write_blob(stdout: asyncio.StreamReader, entry: TreeEntry, destination: Path) -> None:
+    header = (await stdout.readline()).decode().split()
+    if len(header) != 3 or header[1] != "blob":
+        raise IntegrityError(f"{entry.path} could not be read (MissingObject): blob {entry.id} is not there")
+    size = int(header[2])
+    target = destination / entry.path
+    if entry.mode == _SYMLINK:
+        target.symlink_to(os.fsdecode(await stdout.readexactly(size)))
+    else:
+        mode = 0o777 if entry.mode == _EXECUTABLE else 0o666
+        await _copy(stdout, size, os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
+    await stdout.readexactly(1)  # the newline after each object
+
+
+async def _copy(stdout: asyncio.StreamReader, size: int, descriptor: int) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        while size:
+            chunk = await stdout.read(min(size, _CHUNK_BYTES))
+            if not chunk:
+                raise IntegrityError("a blob could not be read (Truncated): git ended in the middle of it")
+            file.write(chunk)
+            size -= len(chunk)
+
+
+def _tame_links(paths: Sequence[str], destination: Path, *, strict: bool) -> None:
+    # Judged where they stand, after all are written: a link over another link can lead out although its text does not.
+    root = destination.resolve()
+    remaining = list(paths)
+    while leading_out := [path for path in remaining if not _stays_inside(destination / path, root)]:
+        for path in leading_out:
+            link = (destination / path).readlink()
+            if strict:
+                raise UnsafeTreeError(
+                    f"{path} cannot be exported (UnsafeLink): it leads to {link}, outside the exported directory",
+                    hint="replace the link by what it points at",
+                )
+            (destination / path).unlink()
+            (destination / path).write_bytes(os.fsencode(link))
+            remaining.remove(path)
+
+
+def _stays_inside(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a loop of links leads nowhere
+        return True
