@@ -6,7 +6,7 @@ retry sends it from its start.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -50,13 +50,24 @@ class ResponseTooLargeError(RemoteError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request. `body` is bytes, or a function that opens a stream of `length` bytes (None: chunked)."""
+    """One request. `body` is bytes, or a function that opens a stream of `length` bytes (None: chunked).
+
+    `repeat=False` is for a request that must reach the peer once at most: part of its body may have had its effect.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | OpenBody = b""
     length: int | None = None
+    repeat: bool = True
+
+    @property
+    def retried_statuses(self) -> frozenset[int]:
+        """The statuses after which it may be sent again."""
+        if not self.repeat:
+            return frozenset()
+        return RETRIED_STATUSES if self.method in IDEMPOTENT_METHODS else RETRIED_UNSAFE_STATUSES
 
 
 class Response:
@@ -69,7 +80,7 @@ class Response:
         self.url = str(response.request.url)
         self.headers: Mapping[str, str] = response.headers
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The body in pieces. Raises UnreachableError when it ends early."""
         import httpx  # noqa: PLC0415 - loaded by now; at the top it would cost every command 80 ms
 
@@ -132,13 +143,12 @@ class HttpClient:
             try:
                 response = await self._send_once(request)
             except UnreachableError as error:
-                if last or (error.sent and request.method not in IDEMPOTENT_METHODS):
+                if last or (error.sent and not (request.repeat and request.method in IDEMPOTENT_METHODS)):
                     raise
                 pause = self._backoff.delay(attempt)
             else:
-                retried = RETRIED_STATUSES if request.method in IDEMPOTENT_METHODS else RETRIED_UNSAFE_STATUSES
                 asked = _parse_retry_after(response.headers.get("retry-after", ""), self._clock.now())
-                if last or response.status not in retried or asked > LONGEST_RETRY_AFTER_SECONDS:
+                if last or response.status not in request.retried_statuses or asked > LONGEST_RETRY_AFTER_SECONDS:
                     return response
                 await response.close()
                 pause = max(asked, self._backoff.delay(attempt))
