@@ -1,0 +1,359 @@
+"""The builder from directory to registry: what is recognised, what is sent, and what each failure says."""
+
+import asyncio
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fakes.clock import VirtualClock
+from fakes.memory_registry import MemoryRegistry
+from towpath.blueprint.model import Service
+from towpath.build.builder import Builder
+from towpath.build.context import ContextError
+from towpath.build.entries import BuildError
+from towpath.build.host_base import host_platform
+from towpath.build.host_files import Interpreter
+from towpath.build.image import BuildRequest, BuiltImage
+from towpath.build.layout import write_layout
+from towpath.errors import IntegrityError
+from towpath.oci import media
+from towpath.oci.descriptor import Descriptor
+from towpath.oci.digest import Digest
+from towpath.oci.image import History, ImageConfig, format_image_config, parse_image_config
+from towpath.oci.manifest import Manifest, format_manifest
+from towpath.oci.platform import Platform
+from towpath.oci.reference import Reference
+from towpath.ociclient.errors import Failure, PullCause, PullError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REPOSITORY = Reference.parse("127.0.0.1:7070/home/sensor")
+SENSOR = Service("sensor", "services/sensor")
+# A minute ahead: every file was left alone long enough for its metadata to be trusted.
+LATER = time.time() + 60
+
+
+@pytest.fixture
+def registry() -> MemoryRegistry:
+    return MemoryRegistry()
+
+
+@pytest.fixture
+def interpreter(tmp_path: Path) -> Interpreter:
+    """The running interpreter with a standard library of one file: enough for everything but running it."""
+    stdlib = tmp_path / "stdlib"
+    stdlib.mkdir()
+    (stdlib / "os.py").write_text("name = 'posix'\n")
+    return replace(Interpreter.running(), stdlib=stdlib)
+
+
+@pytest.fixture
+def builder(tmp_path: Path, registry: MemoryRegistry, interpreter: Interpreter) -> Builder:
+    return Builder(cache=tmp_path / "cache", registry=registry, clock=VirtualClock(LATER), interpreter=interpreter)
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    directory = tmp_path / "sensor"
+    directory.mkdir()
+    (directory / "main.py").write_text("print('hello')\n")
+    return directory
+
+
+def request(context: Path, service: Service = SENSOR, *, tree_id: str = "") -> BuildRequest:
+    return BuildRequest(
+        service=service,
+        context=context,
+        commit=COMMIT,
+        tree_id=tree_id,
+        source_url="",
+        committed_at=1_700_000_000.0,
+        tag="sha-0123456",
+        platform=host_platform(),
+    )
+
+
+async def push_base(registry: MemoryRegistry, *, platform: Platform | None = None) -> Reference:
+    """A foreign base of Docker's media types; returns it by digest."""
+    reference = Reference.parse("r.example/base:1")
+    layer = b"a layer of somebody else"
+    config = format_image_config(
+        ImageConfig(
+            platform or host_platform(),
+            env={"PATH": "/opt/bin"},
+            diff_ids=(Digest.of(b"their diff"),),
+            history=(History("2020-01-01T00:00:00Z", "ADD rootfs"),),
+        )
+    )
+    for content in (layer, config):
+        registry.blobs[reference.name, Digest.of(content)] = content
+    raw = format_manifest(
+        Manifest(
+            Descriptor(media.DOCKER_CONFIG, Digest.of(config), len(config)),
+            (Descriptor(media.DOCKER_LAYER_GZIP, Digest.of(layer), len(layer)),),
+            media_type=media.DOCKER_MANIFEST,
+        )
+    )
+    return reference.with_digest(await registry.push_manifest(reference, raw, media.DOCKER_MANIFEST))
+
+
+def own_layer(image: BuiltImage) -> Digest:
+    return image.layers[-1].descriptor.digest
+
+
+async def test_an_image_is_built_and_every_part_arrives(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    image = await builder.build(request(service))
+
+    assert await builder.push(image, REPOSITORY)
+    pulled = await registry.image(REPOSITORY.with_digest(image.digest), host_platform())
+    assert pulled.config.entrypoint == ("python3", "/app/main.py")
+    assert [layer.digest for layer in pulled.manifest.layers] == [layer.descriptor.digest for layer in image.layers]
+
+
+async def test_a_directory_nobody_touched_is_not_read_again(builder: Builder, service: Path) -> None:
+    first = await builder.build(request(service))
+    again = await builder.build(request(service))
+
+    assert (first.cached, again.cached) == (False, True)
+    assert again.manifest_raw == first.manifest_raw
+
+
+async def test_a_changed_file_gives_a_new_layer(builder: Builder, service: Path) -> None:
+    first = await builder.build(request(service))
+    (service / "main.py").write_text("print('HELLO')\n")
+    second = await builder.build(request(service))
+
+    assert not second.cached
+    assert own_layer(second) != own_layer(first)
+
+
+async def test_equal_content_elsewhere_is_recognised_by_its_content(
+    builder: Builder, service: Path, tmp_path: Path
+) -> None:
+    first = await builder.build(request(service))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "main.py").write_text("print('hello')\n")
+    second = await builder.build(request(copy))
+
+    assert second.cached
+    assert second.digest == first.digest
+
+
+async def test_an_export_is_recognised_by_its_tree(builder: Builder, service: Path, tmp_path: Path) -> None:
+    first = await builder.build(request(service, tree_id="a" * 40))
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "main.py").write_text("print('hello')\n")
+    second = await builder.build(request(copy, tree_id="a" * 40))
+    third = await builder.build(request(service, tree_id="b" * 40))
+
+    assert (first.cached, second.cached, third.cached) == (False, True, False)
+    assert own_layer(third) == own_layer(first)
+
+
+async def test_a_write_too_fresh_to_be_seen_in_the_metadata_is_not_missed(
+    tmp_path: Path, registry: MemoryRegistry, interpreter: Interpreter, service: Path
+) -> None:
+    now = (service / "main.py").stat().st_ctime
+    builder = Builder(cache=tmp_path / "c", registry=registry, clock=VirtualClock(now), interpreter=interpreter)
+    await builder.build(request(service))
+    records = list((tmp_path / "c" / "records").iterdir())
+    await builder.build(request(service))
+
+    # Base and content are recorded; the metadata key of a fresh directory is not.
+    assert len(records) == 2
+    assert len(list((tmp_path / "c" / "records").iterdir())) == 2
+
+
+async def test_pushing_what_is_there_costs_one_request(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    image = await builder.build(request(service))
+    await builder.push(image, REPOSITORY)
+    registry.requests = 0
+
+    assert not await builder.push(image, REPOSITORY)
+    assert registry.requests == 1
+
+
+async def test_a_new_version_sends_its_own_layer_only(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    await builder.push(await builder.build(request(service)), REPOSITORY)
+    (service / "main.py").write_text("print('version two')\n")
+    registry.log.clear()
+    await builder.push(await builder.build(request(service)), REPOSITORY)
+
+    assert registry.log == ["blob home/sensor", "blob home/sensor", "manifest home/sensor:digest"]
+
+
+async def test_a_second_service_mounts_the_base_of_the_first(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    await builder.push(await builder.build(request(service)), REPOSITORY)
+    registry.log.clear()
+    (service / "main.py").write_text("print('another service')\n")
+    other = await builder.build(request(service, replace(SENSOR, name="other")))
+    await builder.push(other, Reference.parse("127.0.0.1:7070/home/other"))
+
+    assert "mount home/other" in registry.log
+
+
+async def test_a_reference_with_a_tag_is_tagged(builder: Builder, service: Path, registry: MemoryRegistry) -> None:
+    image = await builder.build(request(service))
+    await builder.push(image, REPOSITORY.with_tag("dev"))
+
+    assert (await registry.resolve(REPOSITORY.with_tag("dev"))).digest == image.digest
+
+
+async def test_a_damaged_layer_is_never_pushed_and_is_built_again(builder: Builder, service: Path) -> None:
+    image = await builder.build(request(service))
+    path = image.layers[-1].path
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(IntegrityError, match="DigestMismatch"):
+        await builder.push(image, REPOSITORY)
+
+    again = await builder.build(request(service))
+    assert await builder.push(again, REPOSITORY)
+    assert again.digest == image.digest
+
+
+async def test_a_layer_pruned_before_the_push_is_an_error_not_half_an_image(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    image = await builder.build(request(service))
+    image.layers[-1].path.unlink()
+
+    with pytest.raises(IntegrityError, match="CacheMissing"):
+        await builder.push(image, REPOSITORY)
+    assert registry.manifests == {}
+
+
+async def test_two_builders_share_a_cache_and_agree(
+    tmp_path: Path, registry: MemoryRegistry, interpreter: Interpreter, service: Path
+) -> None:
+    for index in range(200):
+        (service / f"module{index}.py").write_text(f"X = {index}\n")
+    builders = [
+        Builder(cache=tmp_path / "c", registry=registry, clock=VirtualClock(LATER), interpreter=interpreter)
+        for _ in range(4)
+    ]
+    images = await asyncio.gather(*(builder.build(request(service)) for builder in builders))
+
+    assert len({image.digest for image in images}) == 1
+    assert not [path for path in (tmp_path / "c").rglob(".*") if path.is_file()]
+
+
+async def test_a_foreign_base_keeps_its_layers_and_history(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    base = await push_base(registry)
+    image = await builder.build(request(service, replace(SENSOR, base=str(base))))
+    config = parse_image_config(image.config_raw)
+
+    assert image.layers[0].descriptor.digest == Digest.of(b"a layer of somebody else")
+    assert image.layers[0].descriptor.media_type == media.OCI_LAYER_GZIP
+    assert config.history[0] == History("2020-01-01T00:00:00Z", "ADD rootfs")
+    assert config.env["PATH"] == "/opt/bin"
+    assert config.labels["org.opencontainers.image.base.digest"] == str(base.digest)
+
+
+async def test_a_base_pinned_by_digest_needs_no_registry_the_second_time(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    pinned = request(service, replace(SENSOR, base=str(await push_base(registry))))
+    first = await builder.build(pinned)
+    registry.requests = 0
+
+    assert (await builder.build(pinned)).digest == first.digest
+    assert registry.requests == 0
+
+
+async def test_a_base_by_tag_is_resolved_at_every_build(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    base = await push_base(registry)
+    tagged = request(service, replace(SENSOR, base="r.example/base:1"))
+    image = await builder.build(tagged)
+    registry.requests = 0
+    await builder.build(tagged)
+
+    assert registry.requests > 0
+    assert parse_image_config(image.config_raw).labels["org.opencontainers.image.base.digest"] == str(base.digest)
+
+
+async def test_an_unreachable_base_names_the_base_and_the_next_step(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    def refuse(_operation: str) -> None:
+        raise PullError(Reference.parse("r.example/base:1"), Failure(PullCause.UNREACHABLE, "connection refused"))
+
+    registry.before = refuse
+    with pytest.raises(Exception, match=r"base r\.example/base:1 cannot be pulled \(BaseUnavailable\)") as caught:
+        await builder.build(request(service, replace(SENSOR, base="r.example/base:1")))
+
+    assert "connection refused" in str(caught.value)
+
+
+async def test_a_base_of_another_platform_is_refused(builder: Builder, service: Path, registry: MemoryRegistry) -> None:
+    base = await push_base(registry, platform=Platform("linux", "s390x"))
+
+    with pytest.raises(Exception, match="s390x"):
+        await builder.build(request(service, replace(SENSOR, base=str(base))))
+
+
+async def test_a_base_that_is_no_reference_is_the_users_to_mend(builder: Builder, service: Path) -> None:
+    with pytest.raises(BuildError, match="BaseInvalid"):
+        await builder.build(request(service, replace(SENSOR, base="Not A Reference")))
+
+
+async def test_requirements_on_the_host_base_are_refused_with_the_next_step(builder: Builder, service: Path) -> None:
+    (service / "requirements.txt").write_text("# comment\nflask==3.0\n")
+
+    with pytest.raises(BuildError, match="RequirementsUnsupported") as caught:
+        await builder.build(request(service))
+    assert "services.sensor.base" in caught.value.hint
+
+
+async def test_requirements_on_a_foreign_base_are_a_warning(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    (service / "requirements.txt").write_text("flask==3.0\n")
+    image = await builder.build(request(service, replace(SENSOR, base=str(await push_base(registry)))))
+
+    assert "must bring" in image.warnings[0]
+
+
+async def test_requirements_without_a_requirement_change_nothing(builder: Builder, service: Path) -> None:
+    (service / "requirements.txt").write_text("\n# nothing yet\n")
+
+    assert (await builder.build(request(service))).warnings == ()
+
+
+async def test_a_directory_that_vanished_is_named_as_the_blueprint_names_it(builder: Builder, tmp_path: Path) -> None:
+    with pytest.raises(ContextError, match="directory services/sensor cannot be read"):
+        await builder.build(request(tmp_path / "gone"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the base host is for Linux")
+async def test_the_base_can_be_made_ahead_of_the_first_build(builder: Builder, tmp_path: Path) -> None:
+    await builder.prepare(host_platform())
+
+    assert len(list((tmp_path / "cache" / "blobs").iterdir())) == 1
+
+
+async def test_a_layout_holds_the_image_under_its_name(builder: Builder, service: Path, tmp_path: Path) -> None:
+    image = await builder.build(request(service))
+    descriptor = write_layout(image, tmp_path / "layout", name="sensor:1")
+    blobs = {path.name for path in (tmp_path / "layout" / "blobs" / "sha256").iterdir()}
+
+    assert descriptor.annotations == {"org.opencontainers.image.ref.name": "sensor:1"}
+    assert blobs == {image.digest.hex, image.config_descriptor.digest.hex} | {
+        layer.descriptor.digest.hex for layer in image.layers
+    }
+    assert (tmp_path / "layout" / "index.json").is_file()
