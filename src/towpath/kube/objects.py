@@ -132,3 +132,12 @@ def find_path(obj: Object, *path: str) -> Any:
             return None
         value = value.get(part)
     return value
+
+
+def clone(value: Any) -> Any:
+    """A deep copy of a JSON value."""
+    if isinstance(value, dict):
+        return {key: clone(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [clone(item) for item in value]
+    return value
