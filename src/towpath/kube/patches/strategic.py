@@ -99,7 +99,7 @@ def _merge_ordered(original: dict[str, Any], patch: dict[str, Any], directive: s
     if present is None and changes is None:
         return
     patch.pop(key, None)
-    server = present or []
+    server: Sequence[Any] = present or []
     if present is None:
         merged = _without_directives(changes)[0]
     elif changes is None:
