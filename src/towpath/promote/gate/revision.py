@@ -1,0 +1,24 @@
+"""Does the image itself say that it was built from this commit?"""
+
+from towpath.promote.gate.evidence import Candidate, Evidence
+from towpath.promote.gate.verdict import CheckResult, failed, insufficient, passed
+
+NAME = "revision label"
+LABEL = "org.opencontainers.image.revision"
+
+
+async def check(candidate: Candidate, evidence: Evidence) -> CheckResult:
+    """Refuse an image without the label, or with another commit in it."""
+    del evidence
+    if candidate.image is None or candidate.commit is None:
+        return insufficient(NAME, "there is no image or no commit to compare", "see the checks before")
+    revision = candidate.image.config.labels.get(LABEL, "")
+    if not revision:
+        return failed(NAME, f"the image has no label {LABEL}", "build it with `towpath build`, or set the label in CI")
+    if revision != candidate.commit:
+        return failed(
+            NAME,
+            f"{candidate.tag} was built from {revision[:7]}, expected {candidate.commit[:7]}",
+            "somebody else pushed this tag: build the commit again",
+        )
+    return passed(NAME, f"built from {revision[:7]}")
