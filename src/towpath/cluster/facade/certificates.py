@@ -1,0 +1,142 @@
+"""A certificate authority of our own and the serving certificate of the Kubernetes API.
+
+Made at the first start, kept beside the cluster's data, renewed when the certificate nears its end or lacks a name. The
+`cryptography` package is imported only when something must be made.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from towpath.aio.files import write_durably
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+AUTHORITY_DAYS = 3650
+SERVING_DAYS = 397  # the longest that browsers and Go's verifier accept without complaint
+RENEW_BEFORE = timedelta(days=30)
+MARKER = "names"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """The files of one cluster."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+    def authority_bytes(self) -> bytes:
+        """The authority's certificate, PEM."""
+        return self.authority.read_bytes()
+
+
+def ensure_certificates(directory: Path, *, names: Sequence[str], now: float) -> Certificates:
+    """The cluster's certificates, made or renewed if need be.
+
+    Args:
+        directory: where they are kept; made with mode 0700.
+        names: host names and IP addresses the server answers to.
+        now: wall time.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = Certificates(directory / "ca.crt", directory / "server.crt", directory / "server.key")
+    if not _is_current(directory, files, names, datetime.fromtimestamp(now, UTC)):
+        _make(directory, files, names, datetime.fromtimestamp(now, UTC))
+    return files
+
+
+def server_context(certificates: Certificates) -> ssl.SSLContext:
+    """The TLS settings of the listener."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    return context
+
+
+def _is_current(directory: Path, files: Certificates, names: Sequence[str], now: datetime) -> bool:
+    marker = directory / MARKER
+    if not all(path.exists() for path in (files.authority, files.certificate, files.key, marker)):
+        return False
+    # The marker is written last: it stands for a complete set, and spares the parser at every start.
+    expiry, *known = marker.read_text().split()
+    return set(names) <= set(known) and now < datetime.fromisoformat(expiry) - RENEW_BEFORE
+
+
+def _make(directory: Path, files: Certificates, names: Sequence[str], now: datetime) -> None:
+    from cryptography import x509  # noqa: PLC0415 - 30 MB of memory that a running platform does not need
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - same
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - same
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415 - same
+
+    authority_key_file = directory / "ca.key"
+    if files.authority.exists() and authority_key_file.exists():
+        # Keep the authority: kubeconfigs that people copied go on working.
+        loaded = serialization.load_pem_private_key(authority_key_file.read_bytes(), None)
+        authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"{authority_key_file} holds another kind of key than we write")
+        authority_key = loaded
+    else:
+        authority_key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "towpath cluster")])
+        authority = (
+            _builder(name, name, authority_key.public_key(), now, AUTHORITY_DAYS)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(authority_key, hashes.SHA256())
+        )
+        write_durably(authority_key_file, _private_pem(authority_key), mode=0o600)
+        write_durably(files.authority, authority.public_bytes(serialization.Encoding.PEM))
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
+    certificate = (
+        _builder(subject, authority.subject, key.public_key(), now, SERVING_DAYS)
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    (directory / MARKER).unlink(missing_ok=True)
+    write_durably(files.key, _private_pem(key), mode=0o600)
+    write_durably(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+    expiry = now + timedelta(days=SERVING_DAYS)
+    write_durably(directory / MARKER, " ".join([expiry.isoformat(), *names]).encode())
+
+
+def _builder(
+    subject: "x509.Name", issuer: "x509.Name", key: "ec.EllipticCurvePublicKey", now: datetime, days: int
+) -> "x509.CertificateBuilder":
+    from cryptography import x509  # noqa: PLC0415 - as above
+
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        # An hour ago: a client whose clock is a little behind must not refuse us.
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _private_pem(key: "ec.EllipticCurvePrivateKey") -> bytes:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _general_name(name: str) -> "x509.GeneralName":
+    from cryptography import x509  # noqa: PLC0415 - as above
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
