@@ -29,8 +29,8 @@ from towpath.source.rpc import (
     BrokenRequestError,
     ClientGoneError,
     Exchange,
+    Incoming,
     advertise,
-    discard_body,
     headers,
     serve,
 )
@@ -129,11 +129,12 @@ class _Endpoint:
         self._host = host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        incoming = Incoming(receive)
+        request = Request(scope, incoming)
         try:
             response = await self.answer(request, send)
         except BrokenRequestError as error:
-            await discard_body(receive)
+            await incoming.discard()
             response = _refusal(error.status, str(error))
         except GitError as error:
             log.warning("%s", error)

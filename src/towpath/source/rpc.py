@@ -78,6 +78,26 @@ class Exchange:
         return self.largest_bytes if self.service == RECEIVE else _LARGEST_NEGOTIATION_BYTES
 
 
+class Incoming:
+    """A request's messages; knows whether its body is whole."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._whole = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._whole = self._whole or not message.get("more_body", False)
+        return message
+
+    async def discard(self) -> None:
+        """Take in what is still coming, for a while: a connection closed on unread data loses the answer before it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while not self._whole:
+                    await self()
+
+
 def hardening(largest_bytes: int) -> dict[str, str]:
     """The configuration every served repository is under, whatever its own file says."""
     return {
@@ -235,15 +255,6 @@ class _Session:
             self._client_gone = True
             if self._exchange.service != RECEIVE:
                 raise ClientGoneError(_GONE) from error
-
-
-async def discard_body(receive: Receive) -> None:
-    """Take in what is still coming, within bounds: a connection closed on unread data loses the answer before it."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DISCARD_SECONDS):
-            more = True
-            while more:
-                more = (await receive()).get("more_body", False)
 
 
 def headers(service: str, kind: str) -> list[tuple[bytes, bytes]]:
