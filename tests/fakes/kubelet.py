@@ -6,8 +6,7 @@ failed, finished or made unready on demand.
 
 from typing import Any
 
-from fakes.clock import VirtualClock
-from towpath.aio.clock import format_rfc3339
+from towpath.aio.clock import Clock, format_rfc3339
 from towpath.cluster.client import EmbeddedClient
 from towpath.kube.errors import ApiNotFoundError
 from towpath.kube.objects import GVK, Object, find_path, metadata_of, name_of, namespace_of
@@ -21,7 +20,7 @@ STATUS = WriteOptions(field_manager="kubelet", subresource="status")
 class Kubelet:
     """Plays one node."""
 
-    def __init__(self, client: EmbeddedClient, clock: VirtualClock, *, node: str = NODE) -> None:
+    def __init__(self, client: EmbeddedClient, clock: Clock, *, node: str = NODE) -> None:
         self.node = node
         self.broken: set[str] = set()
         self._client = client

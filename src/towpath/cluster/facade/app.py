@@ -27,6 +27,11 @@ from towpath.kube.errors import ApiError, ApiNotFoundError
 
 log = logging.getLogger(__name__)
 
+# kubectl asks for version 2 when version 3 lacks a kind, reads protobuf only, and needs an answer to say "no matches
+# for kind" instead of "download failed". This is a document without definitions: field 1, `swagger`, is "2.0".
+OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+EMPTY_OPENAPI_V2 = b"\n\x032.0"
+
 
 class Facade:
     """Answers HTTP requests from a kernel."""
@@ -90,6 +95,8 @@ class Facade:
 
     def _schema(self, parts: list[str]) -> Response:
         match parts:
+            case ["v2"]:
+                return Response(EMPTY_OPENAPI_V2, headers={"Content-Type": OPENAPI_V2})
             case ["v3"]:
                 return _json(self._openapi.index())
             case ["v3", "api", version]:
