@@ -11,8 +11,11 @@ from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
 from towpath.cluster.controllers.deployment import DeploymentController
 from towpath.cluster.controllers.deployment_rollout import DEPLOYMENT
+from towpath.cluster.controllers.endpointslice import SERVICE, EndpointSliceController
+from towpath.cluster.controllers.endpointslice_plan import ENDPOINT_SLICE
 from towpath.cluster.controllers.events import EventRecorder
 from towpath.cluster.controllers.informer import Informer
+from towpath.cluster.controllers.job import JOB, JobController
 from towpath.cluster.controllers.loop import ControlLoop
 from towpath.cluster.controllers.pods import POD
 from towpath.cluster.controllers.ports import ObjectClient
@@ -82,6 +85,22 @@ class Controllers:
                 pods=pods,
                 events=events,
                 clock=clock,
+            ),
+            JobController(
+                client,
+                jobs=self._informer(JOB),
+                pods=pods,
+                events=events,
+                clock=clock,
+                random_suffix=random_suffix,
+            ),
+            EndpointSliceController(
+                client,
+                services=self._informer(SERVICE),
+                slices=self._informer(ENDPOINT_SLICE),
+                pods=pods,
+                clock=clock,
+                random_suffix=random_suffix,
             ),
         )
         return [controller.loop for controller in controllers]
