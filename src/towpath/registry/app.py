@@ -1,0 +1,163 @@
+"""The registry as an ASGI application: `/v2/…` and `/token`, every failure in the specification's form.
+
+Each request is: match the path, identify the caller, check the repository's name, run the endpoint. The caller comes
+first, so that someone without credentials learns nothing, not even which paths exist.
+"""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from towpath.aio.clock import Clock, SystemClock, format_rfc3339
+from towpath.http.body import BodyInterruptedError, BodyTooLargeError, read_body
+from towpath.http.credentials import BasicCredentials, parse_basic
+from towpath.oci.challenge import PULL, PUSH, Scope, parse_scopes
+from towpath.oci.errors import ErrorCode
+from towpath.oci.reference import InvalidReferenceError, parse_repository
+from towpath.oci.syntax import InvalidTextError
+from towpath.registry.access import Access
+from towpath.registry.accounts import Accounts
+from towpath.registry.errors import DamagedContentError, RegistryError, StorageError
+from towpath.registry.protocol.exchange import Exchange, OnPush, answer_error, answer_json
+from towpath.registry.protocol.paths import Match, find_match
+from towpath.registry.service import Registry
+from towpath.registry.tokens import TOKEN_SECONDS, TokenSigner
+
+log = logging.getLogger(__name__)
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+TOKEN_FORM_LIMIT = 16 * 1024
+_READING = frozenset({"GET", "HEAD"})
+
+
+def create_registry_app(
+    registry: Registry,
+    accounts: Accounts,
+    *,
+    on_push: OnPush | None = None,
+    clock: Clock | None = None,
+    token_key: bytes | None = None,
+) -> Starlette:
+    """The application; its routes may be mounted beside others.
+
+    Args:
+        registry: started before the first request.
+        accounts: who may do what.
+        on_push: called after each tag that was set; it should only take note.
+        clock: ages tokens.
+        token_key: signs tokens; random unless given, so that a restart makes clients ask again.
+    """
+    clock = clock or SystemClock()
+    access = Access(accounts, TokenSigner(key=token_key or secrets.token_bytes(32), clock=clock))
+    front = _Front(registry, access, on_push, clock)
+    return Starlette(
+        routes=[
+            Route("/token", front.token, methods=["GET", "POST"]),
+            Route("/v2", front.distribution, methods=METHODS),
+            Route("/v2/{path:path}", front.distribution, methods=METHODS),
+        ]
+    )
+
+
+class _Front:
+    """What all requests share."""
+
+    def __init__(self, registry: Registry, access: Access, on_push: OnPush | None, clock: Clock) -> None:
+        self._registry = registry
+        self._access = access
+        self._on_push = on_push
+        self._clock = clock
+
+    async def distribution(self, request: Request) -> Response:
+        """Everything below `/v2/`."""
+        return await _answer_failures(request, self._dispatch)
+
+    async def token(self, request: Request) -> Response:
+        """The token endpoint: GET with a password, or an OAuth 2 form."""
+        return await _answer_failures(request, self._issue)
+
+    async def _dispatch(self, request: Request) -> Response:
+        path = request.path_params.get("path", "")
+        match = find_match(path)
+        caller = await self._access.identify(request, _asked(match, request.method))
+        if not path:
+            return answer_json({})
+        if match is None:
+            return answer_error(404, ErrorCode.NAME_UNKNOWN, f"{request.url.path[:256]} is no path of a registry")
+        endpoint = match.endpoints.get(request.method)
+        if endpoint is None:
+            allowed = ", ".join(match.endpoints)
+            return answer_error(405, ErrorCode.UNSUPPORTED, f"only {allowed} are supported", headers={"Allow": allowed})
+        if match.repository:
+            _check_name(match.repository)
+        exchange = Exchange(request, self._registry, self._access, caller, match.repository, match.parts, self._on_push)
+        return await endpoint(exchange)
+
+    async def _issue(self, request: Request) -> Response:
+        if request.method == "POST":
+            body = await read_body(request, limit=TOKEN_FORM_LIMIT)
+            form = parse_qs(body.decode("utf-8", "replace"))
+            if form.get("grant_type") != ["password"]:
+                return answer_error(400, ErrorCode.UNSUPPORTED, "only grant_type=password is supported")
+            credentials: BasicCredentials | None = BasicCredentials(
+                form.get("username", [""])[0], form.get("password", [""])[0]
+            )
+            texts = form.get("scope", [])
+        else:
+            credentials = parse_basic(request.headers.get("authorization", ""))
+            texts = request.query_params.getlist("scope")
+        try:
+            scopes = parse_scopes(texts)
+        except InvalidTextError as error:
+            return answer_error(400, ErrorCode.UNSUPPORTED, error.problem)
+        token = None
+        if credentials:
+            token = await self._access.issue(credentials.username, credentials.password, scopes)
+        if token is None:
+            problem = "user name or password is wrong" if credentials else "authentication is required"
+            headers = {"WWW-Authenticate": 'Basic realm="registry"'}
+            return answer_error(401, ErrorCode.UNAUTHORIZED, problem, headers=headers)
+        issued_at = format_rfc3339(self._clock.now())
+        document = {"token": token, "access_token": token, "expires_in": TOKEN_SECONDS, "issued_at": issued_at}
+        return answer_json(document, {"Cache-Control": "no-store"})
+
+
+async def _answer_failures(request: Request, serve: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Run an endpoint; whatever it raises becomes an answer."""
+    try:
+        return await serve(request)
+    except RegistryError as error:
+        return answer_error(error.status, error.code, error.message, detail=error.detail, headers=error.headers)
+    except BodyTooLargeError as error:
+        return answer_error(error.status, ErrorCode.SIZE_INVALID, error.message)
+    except BodyInterruptedError as error:
+        return answer_error(400, ErrorCode.SIZE_INVALID, error.message)  # nobody is there to read it
+    except (StorageError, DamagedContentError) as error:
+        log.error("%s %s: %s", request.method, request.url.path, error.message)  # noqa: TRY400 - the message says all
+        return answer_error(error.status, ErrorCode.UNKNOWN, error.message)
+    except Exception:
+        log.exception("%s %s failed", request.method, request.url.path)
+        return answer_error(500, ErrorCode.UNKNOWN, "the registry failed; its log says why")
+
+
+def _asked(match: Match | None, method: str) -> Scope | None:
+    """The scope to name in a challenge."""
+    if match is None:
+        return None
+    if not match.repository:
+        return Scope("registry", "catalog", frozenset({"*"}))
+    actions = {"DELETE": ("delete",)}.get(method, (PULL,) if method in _READING else (PULL, PUSH))
+    return Scope.of_repository(match.repository, *actions)
+
+
+def _check_name(repository: str) -> None:
+    try:
+        parse_repository(repository)
+    except InvalidReferenceError as error:
+        raise RegistryError(ErrorCode.NAME_INVALID, error.problem, detail=repository[:256]) from error

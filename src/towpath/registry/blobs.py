@@ -1,0 +1,177 @@
+"""Blobs as the registry offers them: uploads, verified reads, mounts, deletion.
+
+An upload is acknowledged after these steps, in this order: 1. its bytes are hashed while they are written; 2. the hash
+is compared with the digest; 3. the file is synced; 4. it is renamed to its digest and the directory is synced; 5. the
+row that gives it to the repository is committed. A crash between any two leaves nothing that a start does not sweep.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
+
+from towpath.oci.digest import Digest
+from towpath.oci.errors import ErrorCode
+from towpath.registry.errors import RegistryError
+from towpath.registry.storage.catalog import Catalog
+from towpath.registry.storage.disk import Disk
+from towpath.registry.storage.files import PIECE_BYTES, BlobFiles
+from towpath.registry.storage.uploads import Upload, Uploads
+
+log = logging.getLogger(__name__)
+
+
+class Blobs:
+    """The blobs of one registry. All errors are RegistryError, StorageError or DamagedContentError."""
+
+    def __init__(self, *, files: BlobFiles, uploads: Uploads, catalog: Catalog, disk: Disk) -> None:
+        self._files = files
+        self._uploads = uploads
+        self._catalog = catalog
+        self._disk = disk
+
+    def find_size(self, repository: str, digest: Digest) -> int | None:
+        """The size of a blob of the repository, or None; a blob whose file is missing counts as absent.
+
+        A client that is told so pushes it again, which heals it.
+        """
+        size = self._catalog.find_blob_size(repository, str(digest))
+        if size is None:
+            return None
+        found = self._files.find_size(digest)
+        if found != size:
+            log.error("blob %s of %s is damaged: expected %d bytes, got %s", digest, repository, size, found)
+            return None
+        return size
+
+    def get_size(self, repository: str, digest: Digest) -> int:
+        """The size of a blob by the catalog alone. Raises RegistryError (BLOB_UNKNOWN)."""
+        size = self._catalog.find_blob_size(repository, str(digest))
+        if size is None:
+            raise RegistryError(ErrorCode.BLOB_UNKNOWN, f"blob {digest} is not in {repository}")
+        return size
+
+    async def read(self, digest: Digest, *, size: int, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start` up to `stop`, in pieces.
+
+        The first whole read of a blob by this process hashes it on the way; when it turns out damaged, the last piece
+        is held back, so that no client ever has a whole wrong blob.
+
+        Raises:
+            DamagedContentError: the file is missing, has another size, or another digest.
+        """
+        whole = start == 0 and stop == size
+        verify = whole and not self._files.is_verified(digest)
+        hasher = digest.hasher() if verify else None
+
+        def work(position: int) -> bytes:
+            length = min(PIECE_BYTES, stop - position)
+            piece = self._files.read(digest, size=size, start=position, length=length)
+            if hasher:
+                hasher.update(piece)
+                if position + len(piece) >= size:
+                    self._files.conclude(digest, hasher)
+            return piece
+
+        for position in range(start, stop, PIECE_BYTES) or ([0] if verify else []):
+            yield await self._disk.run(partial(work, position))
+
+    async def start_upload(self, repository: str) -> Upload:
+        """Begin an upload session."""
+        return await self._disk.run(partial(self._uploads.create, repository))
+
+    async def get_upload(self, repository: str, session: str) -> Upload:
+        """An upload session. Raises RegistryError (BLOB_UPLOAD_UNKNOWN)."""
+        upload = self._uploads.find_known(repository, session)
+        if upload is None:
+            upload = await self._disk.run(partial(self._uploads.restore, repository, session))
+        if upload is None:
+            raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, f"upload {session[:64]} is not known in {repository}")
+        return upload
+
+    async def append(self, upload: Upload, pieces: AsyncIterator[bytes]) -> None:
+        """Add what arrives to a session, the caller holding its lock.
+
+        Receiving and writing overlap; at most two pieces of work are in memory. What arrived before a failure of the
+        sender stays, so that the client can go on from there.
+        """
+        waiting: list[bytes] = []
+        size = 0
+        written: asyncio.Task[None] | None = None
+        try:
+            async for piece in pieces:
+                waiting.append(piece)
+                size += len(piece)
+                if size >= PIECE_BYTES:
+                    if written:
+                        await written
+                    written = asyncio.create_task(self._disk.run(partial(upload.write, waiting)))
+                    waiting, size = [], 0
+        finally:
+            try:
+                if written:
+                    await written
+                if waiting:
+                    await self._disk.run(partial(upload.write, waiting))
+            finally:
+                if upload.ended:
+                    self._uploads.forget(upload)
+
+    async def finish_upload(self, repository: str, upload: Upload, digest: Digest) -> None:
+        """Make the session's content a blob of the repository, durably; the caller holds its lock.
+
+        Raises:
+            RegistryError: DIGEST_INVALID; the session has ended.
+        """
+        if not await self._disk.run(partial(upload.matches, digest)):
+            await self.cancel_upload(upload)
+            message = f"upload does not match its digest: {upload.offset} bytes arrived that are not {digest}"
+            raise RegistryError(ErrorCode.DIGEST_INVALID, message)
+        await self._disk.run(upload.sync)
+
+        def accept() -> None:
+            self._files.accept(upload.path, digest)
+            try:
+                self._catalog.link_blob(repository, str(digest), upload.offset)
+            except BaseException:
+                if not self._catalog.knows_blob(str(digest)):
+                    self._files.remove(digest)
+                raise
+
+        upload.ended = True
+        try:
+            await self._disk.commit(accept)
+        except BaseException:
+            await self._disk.run(upload.discard)
+            raise
+        finally:
+            self._uploads.forget(upload)
+
+    async def cancel_upload(self, upload: Upload) -> None:
+        """End a session and remove what arrived."""
+        self._uploads.forget(upload)
+        await self._disk.run(upload.discard)
+
+    async def mount(self, repository: str, digest: Digest, source: str) -> bool:
+        """Give the repository a blob that another one has; False when that one does not have it (whole)."""
+        if self.find_size(source, digest) is None:
+            return False
+        return await self._disk.commit(partial(self._catalog.mount_blob, repository, str(digest), source))
+
+    def holders(self, digest: Digest) -> list[str]:
+        """Names of the repositories that have a blob."""
+        return self._catalog.holders(str(digest))
+
+    async def delete(self, repository: str, digest: Digest) -> None:
+        """Take a blob from the repository; its file goes when no other repository has it.
+
+        Raises:
+            RegistryError: BLOB_UNKNOWN; DENIED when a manifest of the repository needs it.
+        """
+        if self._catalog.is_referenced(repository, str(digest)):
+            message = f"blob {digest} is part of a manifest of {repository}: delete the manifest first"
+            raise RegistryError(ErrorCode.DENIED, message, status=409)
+        remove = partial(self._files.remove, digest)
+        work = partial(self._catalog.unlink_blob, repository, str(digest), remove=remove)
+        if not await self._disk.commit(work):
+            raise RegistryError(ErrorCode.BLOB_UNKNOWN, f"blob {digest} is not in {repository}")

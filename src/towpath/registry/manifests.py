@@ -1,0 +1,175 @@
+"""Manifests and tags as the registry offers them.
+
+A manifest is stored and served as the bytes that were pushed. It is accepted when all it needs is here: configuration
+and layers as blobs of the same repository (layers that must not be distributed apart), the entries of an index as
+manifests anywhere in this registry. A subject may be missing: attestations are often pushed before what they attest.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+import orjson
+
+from towpath.oci import media
+from towpath.oci.descriptor import Descriptor
+from towpath.oci.digest import Digest
+from towpath.oci.errors import ErrorCode
+from towpath.oci.manifest import Index, InvalidManifestError, Manifest, format_manifest, parse_manifest
+from towpath.oci.reference import parse_tag
+from towpath.oci.tags import is_immutable
+from towpath.registry.errors import DamagedContentError, RegistryError
+from towpath.registry.storage.catalog import Catalog, ManifestRow, TagHeldError, TagMove, UnknownTargetsError
+from towpath.registry.storage.disk import Disk
+from towpath.registry.storage.files import BlobFiles
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest as pushed."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedManifest:
+    """The result of a push; `subject` is empty for most."""
+
+    digest: Digest
+    subject: str
+    moves: list[TagMove]
+
+
+class Manifests:
+    """The manifests of one registry. All errors are RegistryError, StorageError or DamagedContentError."""
+
+    def __init__(self, *, catalog: Catalog, files: BlobFiles, disk: Disk) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._disk = disk
+
+    def get(self, repository: str, reference: str) -> StoredManifest:
+        """A manifest by tag or digest. Raises RegistryError (NAME_UNKNOWN, MANIFEST_UNKNOWN)."""
+        text = reference if ":" in reference else self._catalog.find_tag(repository, parse_tag(reference))
+        row = self._catalog.find_manifest(repository, text) if text else None
+        if row is None:
+            raise self._unknown(repository, reference)
+        digest = Digest.parse(row.digest)
+        if not digest.matches(row.content):
+            raise DamagedContentError(f"manifest {digest} of {repository} is damaged (DigestMismatch): push it again")
+        return StoredManifest(digest, row.media_type, row.content)
+
+    async def put(
+        self, repository: str, content: bytes, *, media_type: str, digest: Digest | None, tags: Sequence[str]
+    ) -> AcceptedManifest:
+        """Store a manifest and set its tags, all or nothing, durably.
+
+        Args:
+            repository: where.
+            content: the manifest as received.
+            media_type: its content type; empty when the client sent none.
+            digest: what the client says its digest is; None when it pushes by tag.
+            tags: the tags to set.
+
+        Raises:
+            RegistryError: MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN, or DENIED for an immutable tag.
+        """
+        found = Digest.of(content, digest.algorithm if digest else "sha256")
+        if digest and digest != found:
+            raise RegistryError(ErrorCode.DIGEST_INVALID, f"manifest has digest {found}, expected {digest}")
+        try:
+            parsed = parse_manifest(content, media_type)
+        except InvalidManifestError as error:
+            raise RegistryError(ErrorCode.MANIFEST_INVALID, error.message, detail=error.problems) from error
+        row = _prepare_row(found, content, parsed)
+        blobs = _needed_blobs(parsed)
+        children = [str(entry.digest) for entry in parsed.manifests] if isinstance(parsed, Index) else []
+
+        def work() -> list[TagMove]:
+            missing = [str(blob.digest) for blob in blobs if self._files.find_size(blob.digest) is None]
+            if missing:
+                raise UnknownTargetsError(missing)
+            return self._catalog.put_manifest(
+                repository,
+                row,
+                blobs=[str(blob.digest) for blob in blobs],
+                children=children,
+                tags=tags,
+                is_immutable=is_immutable,
+            )
+
+        try:
+            moves = await self._disk.commit(work)
+        except UnknownTargetsError as error:
+            message = f"manifest refers to what {repository} does not have: {error}"
+            raise RegistryError(ErrorCode.MANIFEST_BLOB_UNKNOWN, message, detail=error.targets) from error
+        except TagHeldError as error:
+            message = f"tag {error.tag} is immutable and has digest {error.digest}; refused to move it to {found}"
+            raise RegistryError(ErrorCode.DENIED, message, status=409) from error
+        return AcceptedManifest(found, row.subject, moves)
+
+    async def delete(self, repository: str, reference: str) -> None:
+        """Delete a tag, or a manifest by digest with all its tags. Raises RegistryError (MANIFEST_UNKNOWN)."""
+        if ":" in reference:
+            work = partial(self._catalog.delete_manifest, repository, str(Digest.parse(reference)))
+        else:
+            work = partial(self._catalog.delete_tag, repository, parse_tag(reference))
+        if not await self._disk.commit(work):
+            raise self._unknown(repository, reference)
+
+    def tags(self, repository: str, *, after: str, limit: int) -> tuple[list[str], bool]:
+        """Tags in byte order, and whether there are more. Raises RegistryError (NAME_UNKNOWN)."""
+        if not self._catalog.has_repository(repository):
+            raise RegistryError(ErrorCode.NAME_UNKNOWN, f"repository {repository} is not known")
+        found = self._catalog.tags(repository, after=after, limit=limit + 1)
+        return found[:limit], len(found) > limit
+
+    def repositories(self, may_read: Callable[[str], bool], *, after: str, limit: int) -> tuple[list[str], bool]:
+        """Names of repositories that the caller may read, in byte order, and whether there are more."""
+        readable = (name for name in self._catalog.repositories(after=after) if may_read(name))
+        found = list(islice(readable, limit + 1))
+        return found[:limit], len(found) > limit
+
+    def referrers(self, repository: str, subject: Digest, artifact_type: str) -> bytes:
+        """The index of manifests whose subject is this digest, as bytes; filtered by type unless that is empty."""
+        rows = self._catalog.referrers(repository, str(subject))
+        entries = [
+            Descriptor(
+                row.media_type,
+                Digest.parse(row.digest),
+                len(row.content),
+                orjson.loads(row.annotations),
+                artifact_type=row.artifact_type,
+            )
+            for row in rows
+            if artifact_type in {"", row.artifact_type}
+        ]
+        return format_manifest(Index(tuple(entries)))
+
+    def _unknown(self, repository: str, reference: str) -> RegistryError:
+        if not self._catalog.has_repository(repository):
+            return RegistryError(ErrorCode.NAME_UNKNOWN, f"repository {repository} is not known")
+        return RegistryError(ErrorCode.MANIFEST_UNKNOWN, f"{repository} has no manifest {reference}")
+
+
+def _needed_blobs(parsed: Manifest | Index) -> list[Descriptor]:
+    if isinstance(parsed, Index):
+        return []
+    return [blob for blob in parsed.blobs if not media.is_nondistributable(blob.media_type)]
+
+
+def _prepare_row(digest: Digest, content: bytes, parsed: Manifest | Index) -> ManifestRow:
+    artifact_type = parsed.artifact_type
+    if not artifact_type and isinstance(parsed, Manifest):
+        artifact_type = parsed.config.media_type
+    return ManifestRow(
+        str(digest),
+        parsed.media_type,
+        content,
+        str(parsed.subject.digest) if parsed.subject else "",
+        artifact_type,
+        orjson.dumps(dict(parsed.annotations)).decode(),
+    )

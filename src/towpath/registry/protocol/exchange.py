@@ -1,0 +1,79 @@
+"""One request on its way through an endpoint, and the answers that endpoints share."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from towpath.oci.challenge import Scope
+from towpath.oci.digest import Digest, InvalidDigestError
+from towpath.oci.errors import ErrorCode, ErrorEntry, format_errors
+from towpath.registry.access import Access, Caller
+from towpath.registry.errors import RegistryError
+from towpath.registry.service import Registry
+
+API_VERSION = {"Docker-Distribution-API-Version": "registry/2.0"}
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class PushEvent:
+    """A tag that was set: for a channel, what followers wait for. `before` is the digest it had, or empty."""
+
+    repository: str
+    tag: str
+    digest: str
+    before: str = ""
+
+
+OnPush = Callable[[PushEvent], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What an endpoint needs: the request, who sent it, and the parts of its path."""
+
+    request: Request
+    registry: Registry
+    access: Access
+    caller: Caller
+    repository: str
+    parts: Mapping[str, str]
+    on_push: OnPush | None
+
+    def require(self, *actions: str) -> None:
+        """Let the caller pass who may do all of this in the repository. Raises RegistryError."""
+        self.access.require(self.request, self.caller, Scope.of_repository(self.repository, *actions))
+
+    def digest(self, text: str) -> Digest:
+        """A digest of the path or the query. Raises RegistryError (DIGEST_INVALID)."""
+        try:
+            return Digest.parse(text)
+        except InvalidDigestError as error:
+            raise RegistryError(ErrorCode.DIGEST_INVALID, error.problem, detail=text[:256]) from error
+
+    def location(self, path: str) -> str:
+        """A location below this repository; relative, because a proxy in front knows its own name best."""
+        return f"/v2/{self.repository}/{path}"
+
+
+def answer(
+    status: int, headers: Mapping[str, str] | None = None, *, body: bytes = b"", media_type: str = ""
+) -> Response:
+    """A response with the headers that every answer of a registry has."""
+    return Response(body, status, {**API_VERSION, **(headers or {})}, media_type or None)
+
+
+def answer_json(document: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """A document with status 200."""
+    return answer(200, headers, body=orjson.dumps(document), media_type=JSON)
+
+
+def answer_error(
+    status: int, code: ErrorCode, message: str, *, detail: Any = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error in the specification's form."""
+    return answer(status, headers, body=format_errors(ErrorEntry(code, message, detail)), media_type=JSON)

@@ -1,0 +1,61 @@
+"""Lists: tags of a repository, repositories of the caller, referrers of a manifest."""
+
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from towpath.oci import media
+from towpath.oci.challenge import PULL
+from towpath.oci.errors import ErrorCode
+from towpath.registry.errors import RegistryError
+from towpath.registry.protocol.exchange import Exchange, answer, answer_json
+
+# 1000: a page of tags that every client can hold; more are linked.
+PAGE_LIMIT = 1000
+
+
+async def list_tags(exchange: Exchange) -> Response:
+    """GET tags/list: in byte order, `n` at a time, those after `last`."""
+    exchange.require(PULL)
+    limit, after = _page(exchange)
+    tags, more = exchange.registry.manifests.tags(exchange.repository, after=after, limit=limit)
+    headers = _link(exchange.location("tags/list"), tags, limit) if more else {}
+    return answer_json({"name": exchange.repository, "tags": tags}, headers)
+
+
+async def list_repositories(exchange: Exchange) -> Response:
+    """GET _catalog: the repositories that the caller may pull from."""
+    limit, after = _page(exchange)
+    caller = exchange.caller
+    names, more = exchange.registry.manifests.repositories(
+        lambda name: caller.may_list(name, PULL), after=after, limit=limit
+    )
+    return answer_json({"repositories": names}, _link("/v2/_catalog", names, limit) if more else {})
+
+
+async def list_referrers(exchange: Exchange) -> Response:
+    """GET referrers: an index of what points to a manifest as its subject; empty when nothing does."""
+    exchange.require(PULL)
+    digest = exchange.digest(exchange.parts["digest"])
+    artifact_type = exchange.request.query_params.get("artifactType", "")
+    body = exchange.registry.manifests.referrers(exchange.repository, digest, artifact_type)
+    headers = {"Content-Type": media.OCI_INDEX}
+    if artifact_type:
+        headers["OCI-Filters-Applied"] = "artifactType"
+    return answer(200, headers, body=body)
+
+
+def _page(exchange: Exchange) -> tuple[int, str]:
+    query = exchange.request.query_params
+    text = query.get("n", str(PAGE_LIMIT))
+    if not text.isdecimal() or len(text) > 9:
+        message = f"n is not a number of entries: got {text[:32]!r}"
+        raise RegistryError(ErrorCode.PAGINATION_NUMBER_INVALID, message)
+    return min(int(text), PAGE_LIMIT), query.get("last", "")
+
+
+def _link(path: str, names: list[str], limit: int) -> dict[str, str]:
+    # A page of none has no last entry to go on from.
+    if not names:
+        return {}
+    return {"Link": f'<{path}?{urlencode({"n": limit, "last": names[-1]})}>; rel="next"'}

@@ -1,0 +1,92 @@
+"""Manifest endpoints: read, push (by tag, or by digest with tags), delete."""
+
+import logging
+
+from starlette.responses import Response
+
+from towpath.http.body import BodyTooLargeError, read_body
+from towpath.oci.challenge import DELETE, PULL, PUSH
+from towpath.oci.errors import ErrorCode
+from towpath.oci.reference import InvalidReferenceError, parse_tag
+from towpath.registry.errors import RegistryError
+from towpath.registry.manifests import AcceptedManifest
+from towpath.registry.protocol.blobs import matches_etag
+from towpath.registry.protocol.exchange import Exchange, PushEvent, answer
+
+log = logging.getLogger(__name__)
+
+# 4 MiB: what the specification asks a registry to take at least; a larger one is a mistake or an attack.
+MANIFEST_LIMIT = 4 * 1024 * 1024
+
+
+async def read_manifest(exchange: Exchange) -> Response:
+    """GET and HEAD: the manifest as pushed, with the media type it was pushed with."""
+    exchange.require(PULL)
+    manifest = exchange.registry.manifests.get(exchange.repository, _reference(exchange))
+    digest = str(manifest.digest)
+    headers = {"Docker-Content-Digest": digest, "ETag": f'"{digest}"'}
+    if matches_etag(exchange.request.headers.get("if-none-match", ""), digest):
+        return answer(304, headers)
+    # Set by hand: for other media types Starlette would add a charset.
+    headers["Content-Type"] = manifest.media_type
+    return answer(200, headers, body=manifest.content)
+
+
+async def push_manifest(exchange: Exchange) -> Response:
+    """PUT: store the manifest and set its tags."""
+    exchange.require(PUSH)
+    request = exchange.request
+    reference = _reference(exchange)
+    by_digest = ":" in reference
+    asked = request.query_params.getlist("tag")
+    tags = [_tag(tag) for tag in asked] if by_digest else [reference]
+    try:
+        content = await read_body(request, limit=MANIFEST_LIMIT)
+    except BodyTooLargeError as error:
+        raise RegistryError(ErrorCode.SIZE_INVALID, error.message, status=error.status) from error
+    accepted = await exchange.registry.manifests.put(
+        exchange.repository,
+        content,
+        media_type=request.headers.get("content-type", ""),
+        digest=exchange.digest(reference) if by_digest else None,
+        tags=tags,
+    )
+    await _announce(exchange, accepted)
+    digest = str(accepted.digest)
+    headers = {"Location": exchange.location(f"manifests/{digest}"), "Docker-Content-Digest": digest}
+    if accepted.subject:
+        headers["OCI-Subject"] = accepted.subject
+    response = answer(201, headers)
+    for tag in asked if by_digest else ():
+        response.headers.append("OCI-Tag", tag)
+    return response
+
+
+async def delete_manifest(exchange: Exchange) -> Response:
+    """DELETE: a tag, or a manifest with all its tags."""
+    exchange.require(DELETE)
+    await exchange.registry.manifests.delete(exchange.repository, _reference(exchange))
+    return answer(202)
+
+
+async def _announce(exchange: Exchange, accepted: AcceptedManifest) -> None:
+    """Tell the listener of each tag that was set; the push is done, so its failure is logged and not the client's."""
+    if exchange.on_push is None:
+        return
+    for move in accepted.moves:
+        try:
+            await exchange.on_push(PushEvent(exchange.repository, move.tag, move.after, move.before))
+        except Exception:
+            log.exception("the listener for pushes failed on %s:%s", exchange.repository, move.tag)
+
+
+def _reference(exchange: Exchange) -> str:
+    reference = exchange.parts["reference"]
+    return str(exchange.digest(reference)) if ":" in reference else _tag(reference)
+
+
+def _tag(text: str) -> str:
+    try:
+        return parse_tag(text)
+    except InvalidReferenceError as error:
+        raise RegistryError(ErrorCode.TAG_INVALID, error.problem, detail=text[:256]) from error

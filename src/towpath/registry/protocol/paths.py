@@ -1,0 +1,60 @@
+"""Which endpoint a path below `/v2/` is. Repository names hold slashes, so the path is read from its end."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from towpath.registry.protocol import blobs, listing, manifests, uploads
+from towpath.registry.protocol.exchange import Exchange
+
+Endpoint = Callable[[Exchange], Awaitable[Response]]
+
+_TABLE: tuple[tuple[re.Pattern[str], Mapping[str, Endpoint]], ...] = (
+    (
+        re.compile(r"(?P<name>.+)/manifests/(?P<reference>[^/]+)"),
+        {
+            "GET": manifests.read_manifest,
+            "HEAD": manifests.read_manifest,
+            "PUT": manifests.push_manifest,
+            "DELETE": manifests.delete_manifest,
+        },
+    ),
+    (re.compile(r"(?P<name>.+)/blobs/uploads/?"), {"POST": uploads.start_upload}),
+    (
+        re.compile(r"(?P<name>.+)/blobs/uploads/(?P<session>[^/]+)"),
+        {
+            "GET": uploads.show_upload,
+            "PATCH": uploads.append_chunk,
+            "PUT": uploads.finish_upload,
+            "DELETE": uploads.cancel_upload,
+        },
+    ),
+    (
+        re.compile(r"(?P<name>.+)/blobs/(?P<digest>[^/]+)"),
+        {"GET": blobs.read_blob, "HEAD": blobs.show_blob, "DELETE": blobs.delete_blob},
+    ),
+    (re.compile(r"(?P<name>.+)/tags/list"), {"GET": listing.list_tags}),
+    (re.compile(r"(?P<name>.+)/referrers/(?P<digest>[^/]+)"), {"GET": listing.list_referrers}),
+    (re.compile(r"_catalog"), {"GET": listing.list_repositories}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a path means: the endpoints by method, the repository (empty for the catalog), the other parts."""
+
+    endpoints: Mapping[str, Endpoint]
+    repository: str
+    parts: Mapping[str, str]
+
+
+def find_match(path: str) -> Match | None:
+    """Read a path without its leading `/v2/`; None when it is no endpoint of a registry."""
+    for pattern, endpoints in _TABLE:
+        matched = pattern.fullmatch(path)
+        if matched:
+            parts = matched.groupdict()
+            return Match(endpoints, parts.pop("name", ""), parts)
+    return None

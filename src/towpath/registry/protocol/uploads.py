@@ -1,0 +1,149 @@
+"""Upload endpoints: begin (or mount, or all in one POST), send a chunk or a stream, ask, finish, cancel.
+
+Clients send one PATCH without `Content-Range` most of the time, with a length or chunked; a PATCH with a range must
+begin where the session ends, else 416 with the true range, so that the client can go on without asking.
+"""
+
+import re
+
+from starlette.responses import Response
+
+from towpath.http.body import stream_body
+from towpath.oci.challenge import PULL, PUSH
+from towpath.oci.errors import ErrorCode
+from towpath.oci.reference import InvalidReferenceError, parse_repository
+from towpath.registry.errors import RegistryError
+from towpath.registry.protocol.exchange import Exchange, answer
+from towpath.registry.storage.uploads import Upload
+
+# `bytes=` and a total are not in the specification's form, but clients send them.
+_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\d+|\*))?")
+
+
+async def start_upload(exchange: Exchange) -> Response:
+    """POST: mount another repository's blob, take the whole content at once, or open a session."""
+    exchange.require(PUSH)
+    query = exchange.request.query_params
+    if "mount" in query:
+        mounted = await _mount(exchange, query["mount"], query.get("from", ""))
+        if mounted:
+            return mounted
+    digest = exchange.digest(query["digest"]) if "digest" in query else None
+    upload = await exchange.registry.blobs.start_upload(exchange.repository)
+    if digest is None:
+        return _progress(exchange, upload, 202)
+    async with upload.lock:
+        try:
+            await exchange.registry.blobs.append(upload, stream_body(exchange.request))
+        except BaseException:
+            # The client never learned of this session, so nobody could go on with it.
+            await exchange.registry.blobs.cancel_upload(upload)
+            raise
+        await exchange.registry.blobs.finish_upload(exchange.repository, upload, digest)
+    return _created(exchange, str(digest))
+
+
+async def append_chunk(exchange: Exchange) -> Response:
+    """PATCH: add to a session."""
+    exchange.require(PUSH)
+    upload = await _get(exchange)
+    async with upload.lock:
+        _check_open(exchange, upload)
+        await _append(exchange, upload)
+        return _progress(exchange, upload, 202)
+
+
+async def finish_upload(exchange: Exchange) -> Response:
+    """PUT: add what the body holds, then make it a blob."""
+    exchange.require(PUSH)
+    text = exchange.request.query_params.get("digest", "")
+    digest = exchange.digest(text)
+    upload = await _get(exchange)
+    async with upload.lock:
+        _check_open(exchange, upload)
+        await _append(exchange, upload)
+        await exchange.registry.blobs.finish_upload(exchange.repository, upload, digest)
+    return _created(exchange, str(digest))
+
+
+async def show_upload(exchange: Exchange) -> Response:
+    """GET: how much has arrived."""
+    exchange.require(PUSH)
+    return _progress(exchange, await _get(exchange), 204)
+
+
+async def cancel_upload(exchange: Exchange) -> Response:
+    """DELETE: end a session."""
+    exchange.require(PUSH)
+    upload = await _get(exchange)
+    async with upload.lock:
+        await exchange.registry.blobs.cancel_upload(upload)
+    return answer(204)
+
+
+async def _mount(exchange: Exchange, text: str, source: str) -> Response | None:
+    """The answer to a mount; None when there is nothing to mount, and an upload begins instead.
+
+    A source that the caller may not read looks exactly like one that does not have the blob. Without a source, the
+    repositories of the caller are searched.
+    """
+    digest = exchange.digest(text)
+    blobs, caller = exchange.registry.blobs, exchange.caller
+    try:
+        sources = [parse_repository(source)] if source else blobs.holders(digest)
+    except InvalidReferenceError:
+        return None
+    for name in sources:
+        if caller.may(PULL, name) and await blobs.mount(exchange.repository, digest, name):
+            return _created(exchange, str(digest))
+    return None
+
+
+async def _get(exchange: Exchange) -> Upload:
+    return await exchange.registry.blobs.get_upload(exchange.repository, exchange.parts["session"])
+
+
+async def _append(exchange: Exchange, upload: Upload) -> None:
+    request = exchange.request
+    _check_range(exchange, upload, request.headers.get("content-range", ""), request.headers.get("content-length", ""))
+    await exchange.registry.blobs.append(upload, stream_body(request))
+
+
+def _check_open(exchange: Exchange, upload: Upload) -> None:
+    # The session may have ended while this request waited for its lock.
+    if upload.ended:
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, f"upload {upload.id} is not known in {exchange.repository}")
+
+
+def _check_range(exchange: Exchange, upload: Upload, content_range: str, content_length: str) -> None:
+    if not content_range:
+        return
+    matched = _CONTENT_RANGE.fullmatch(content_range.strip())
+    if not matched:
+        message = f"Content-Range is malformed: expected <start>-<end>, got {content_range[:64]!r}"
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, message)
+    start, end = int(matched.group(1)), int(matched.group(2))
+    if start != upload.offset:
+        message = f"chunk begins at {start}, expected {upload.offset}"
+        headers = _progress_headers(exchange, upload)
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, message, status=416, headers=headers)
+    if content_length.isdecimal() and int(content_length) != end - start + 1:
+        message = f"Content-Range names {end - start + 1} bytes, Content-Length {content_length}"
+        raise RegistryError(ErrorCode.SIZE_INVALID, message)
+
+
+def _progress(exchange: Exchange, upload: Upload, status: int) -> Response:
+    return answer(status, _progress_headers(exchange, upload))
+
+
+def _progress_headers(exchange: Exchange, upload: Upload) -> dict[str, str]:
+    return {
+        "Location": exchange.location(f"blobs/uploads/{upload.id}"),
+        "Range": f"0-{max(0, upload.offset - 1)}",
+        "Docker-Upload-UUID": upload.id,
+    }
+
+
+def _created(exchange: Exchange, digest: str) -> Response:
+    headers = {"Location": exchange.location(f"blobs/{digest}"), "Docker-Content-Digest": digest}
+    return answer(201, headers)

@@ -1,0 +1,138 @@
+"""The registry as a program sees it: one directory, opened by `start` and let go by `close`.
+
+    blobs/<algorithm>/<ab>/<hex>   contents, stored once
+    uploads/                       sessions, purged when abandoned
+    damaged/                       files that were not what their name said
+    catalog.db                     repositories, links, manifests, tags
+
+`blobs` and `manifests` hold the rules; HTTP stands in `protocol`.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from towpath.aio.clock import Clock, SystemClock
+from towpath.aio.files import sync_directory
+from towpath.aio.tasks import Background
+from towpath.errors import UserError
+from towpath.oci.digest import Digest
+from towpath.registry.blobs import Blobs
+from towpath.registry.errors import DamagedContentError
+from towpath.registry.manifests import Manifests
+from towpath.registry.storage.catalog import Catalog
+from towpath.registry.storage.disk import Disk, translate
+from towpath.registry.storage.files import BlobFiles
+from towpath.registry.storage.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+# One hour: no client pauses longer and comes back; an abandoned upload costs disk space only.
+UPLOAD_SECONDS = 3600.0
+PURGE_INTERVAL_SECONDS = 900.0
+
+
+class Registry:
+    """One registry directory."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: Clock | None = None,
+        new_uid: Callable[[], str] = lambda: uuid.uuid4().hex,
+        upload_seconds: float = UPLOAD_SECONDS,
+    ) -> None:
+        """Prepare; nothing is opened yet. An upload is purged `upload_seconds` after its last piece."""
+        self._root = root
+        self._clock = clock or SystemClock()
+        self._new_uid = new_uid
+        self._upload_seconds = upload_seconds
+        self._background = Background()
+        self._opened: tuple[Disk, Catalog, BlobFiles, Uploads] | None = None
+
+    async def start(self) -> None:
+        """Open the directory, made new when there is none, and sweep what a crash left behind.
+
+        Raises:
+            DataVersionError: it was written by another version.
+            StorageError: it cannot be read or written.
+        """
+        disk = Disk()
+        try:
+            catalog, files, uploads = await disk.commit(self._open)
+        except BaseException:
+            disk.close()
+            raise
+        self._opened = (disk, catalog, files, uploads)
+        self.blobs = Blobs(files=files, uploads=uploads, catalog=catalog, disk=disk)
+        self.manifests = Manifests(catalog=catalog, files=files, disk=disk)
+        self._background.run_forever("registry upload purge", self._purge_for_ever)
+
+    async def close(self) -> None:
+        """Finish the work in hand and let the directory go."""
+        await self._background.close()
+        if self._opened:
+            disk, catalog, _, _ = self._opened
+            disk.close()
+            catalog.close()
+            self._opened = None
+
+    async def purge_uploads(self) -> int:
+        """Remove abandoned uploads; says how many."""
+        disk, _, _, uploads = self._require()
+        return await disk.run(partial(uploads.purge, older_than=self._clock.now() - self._upload_seconds))
+
+    async def verify(self) -> list[str]:
+        """Hash every blob, one after the other; the problems found, one line each."""
+        disk, catalog, files, _ = self._require()
+        problems = []
+        for text, size in catalog.blobs():
+            try:
+                await disk.run(partial(files.verify, Digest.parse(text), size))
+            except DamagedContentError as error:
+                log.error("%s", error.message)  # noqa: TRY400 - the trace says nothing that the message does not
+                problems.append(error.message)
+        return problems
+
+    def _open(self) -> tuple[Catalog, BlobFiles, Uploads]:
+        if self._root.exists() and not self._root.is_dir():
+            raise UserError(f"registry directory {self._root} cannot be opened (NotADirectory): it is a file")
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        catalog = Catalog(self._root / "catalog.db")
+        try:
+            files = BlobFiles(self._root)
+            files.prepare()
+            uploads = Uploads(self._root, new_uid=self._new_uid)
+            uploads.prepare()
+            uploads.purge(older_than=self._clock.now() - self._upload_seconds)
+            _sweep(catalog, files)
+            sync_directory(self._root)
+        except BaseException:
+            catalog.close()
+            raise
+        return catalog, files, uploads
+
+    async def _purge_for_ever(self) -> None:
+        while True:
+            await self._clock.sleep(PURGE_INTERVAL_SECONDS)
+            purged = await self.purge_uploads()
+            if purged:
+                log.info("removed %d abandoned uploads", purged)
+
+    def _require(self) -> tuple[Disk, Catalog, BlobFiles, Uploads]:
+        if self._opened is None:
+            raise RuntimeError("the registry is not started")
+        return self._opened
+
+
+def _sweep(catalog: Catalog, files: BlobFiles) -> None:
+    """Remove files that no row names: a crash came between the rename and the commit, so nobody was told of them."""
+    known = {digest for digest, _ in catalog.blobs()}
+    orphans = [digest for digest in files.digests() if str(digest) not in known]
+    for digest in orphans:
+        translate(partial(files.remove, digest))
+    if orphans:
+        log.info("removed %d blobs of interrupted pushes", len(orphans))

@@ -1,0 +1,311 @@
+"""The catalog: which repository has which blobs, manifests and tags.
+
+Reads are single look-ups and run on the event loop, on a connection of their own; changes run on the catalog's worker,
+each a transaction that is on disk when it returns. Rules (what may be changed, by whom) are not known here, but two
+that only a transaction can keep: a reference must exist when it is made, and an immutable tag does not move.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from towpath.registry.storage.disk import translate
+from towpath.registry.storage.schema import open_database
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """A stored manifest; `subject` is empty for most, `annotations` is a JSON object."""
+
+    digest: str
+    media_type: str
+    content: bytes = field(repr=False)
+    subject: str = ""
+    artifact_type: str = ""
+    annotations: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class TagMove:
+    """A tag that a push set; `before` is the digest it had, or empty."""
+
+    tag: str
+    before: str
+    after: str
+
+
+class TagHeldError(Exception):
+    """Internal: an immutable tag has another digest."""
+
+    def __init__(self, tag: str, digest: str) -> None:
+        super().__init__(tag)
+        self.tag = tag
+        self.digest = digest
+
+
+class UnknownTargetsError(Exception):
+    """Internal: a manifest refers to what its repository does not have."""
+
+    def __init__(self, targets: list[str]) -> None:
+        super().__init__(", ".join(targets))
+        self.targets = targets
+
+
+class Catalog:
+    """The names of one registry directory."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises DataVersionError, StorageError."""
+        self._writer = translate(partial(open_database, path))
+        try:
+            self._reader = translate(partial(open_database, path))
+        except BaseException:
+            self._writer.close()
+            raise
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._reader.close()
+        self._writer.close()
+
+    # --- looking up -------------------------------------------------------------------------------------------------
+
+    def has_repository(self, name: str) -> bool:
+        """Whether anything was ever pushed there."""
+        return self._one("SELECT id FROM repositories WHERE name = ?", name) is not None
+
+    def find_blob_size(self, repository: str, digest: str) -> int | None:
+        """The size of a blob that is linked into the repository, or None."""
+        size: int | None = self._one(
+            "SELECT size FROM blobs JOIN links USING (digest) JOIN repositories ON repository = id"
+            " WHERE name = ? AND digest = ?",
+            repository,
+            digest,
+        )
+        return size
+
+    def find_manifest(self, repository: str, digest: str) -> ManifestRow | None:
+        """A manifest by digest, or None."""
+        rows = self._rows(
+            "SELECT digest, media_type, content, subject, artifact_type, annotations"
+            " FROM manifests JOIN repositories ON repository = id WHERE name = ? AND digest = ?",
+            repository,
+            digest,
+        )
+        return ManifestRow(*rows[0]) if rows else None
+
+    def find_tag(self, repository: str, tag: str) -> str | None:
+        """The digest that a tag has, or None."""
+        digest: str | None = self._one(
+            "SELECT digest FROM tags JOIN repositories ON repository = id"
+            " WHERE repositories.name = ? AND tags.name = ?",
+            repository,
+            tag,
+        )
+        return digest
+
+    def tags(self, repository: str, *, after: str, limit: int) -> list[str]:
+        """Tags in byte order, those after `after`."""
+        return self._column(
+            "SELECT tags.name FROM tags JOIN repositories ON repository = id"
+            " WHERE repositories.name = ? AND tags.name > ? ORDER BY tags.name LIMIT ?",
+            repository,
+            after,
+            limit,
+        )
+
+    def repositories(self, *, after: str = "") -> list[str]:
+        """Names of repositories that hold a manifest, in byte order, those after `after`."""
+        return self._column(
+            "SELECT name FROM repositories WHERE name > ? AND id IN (SELECT repository FROM manifests) ORDER BY name",
+            after,
+        )
+
+    def referrers(self, repository: str, subject: str) -> list[ManifestRow]:
+        """Manifests whose subject is this digest."""
+        rows = self._rows(
+            "SELECT digest, media_type, content, subject, artifact_type, annotations FROM manifests"
+            " JOIN repositories ON repository = id WHERE name = ? AND subject = ? AND subject != '' ORDER BY digest",
+            repository,
+            subject,
+        )
+        return [ManifestRow(*row) for row in rows]
+
+    def holders(self, digest: str) -> list[str]:
+        """Names of the repositories that have a blob."""
+        return self._column(
+            "SELECT name FROM links JOIN repositories ON repository = id WHERE digest = ? ORDER BY name", digest
+        )
+
+    def blobs(self) -> list[tuple[str, int]]:
+        """All blobs with their sizes."""
+        return self._rows("SELECT digest, size FROM blobs ORDER BY digest")
+
+    # --- changing (on the catalog's worker) -------------------------------------------------------------------------
+
+    def link_blob(self, repository: str, digest: str, size: int) -> None:
+        """Record a blob that is on disk, and that the repository has it."""
+        with self._transaction() as writer:
+            writer.execute("INSERT OR REPLACE INTO blobs (digest, size) VALUES (?, ?)", (digest, size))
+            self._link(repository, digest)
+
+    def knows_blob(self, digest: str) -> bool:
+        """Whether any repository was given this blob."""
+        return self._has("blobs WHERE digest = ?", digest)
+
+    def mount_blob(self, repository: str, digest: str, source: str) -> bool:
+        """Link a blob of another repository; False when that one does not have it."""
+        with self._transaction() as writer:
+            held = writer.execute(
+                "SELECT 1 FROM links JOIN repositories ON repository = id WHERE name = ? AND digest = ?",
+                (source, digest),
+            ).fetchone()
+            if held:
+                self._link(repository, digest)
+            return held is not None
+
+    def unlink_blob(self, repository: str, digest: str, *, remove: Callable[[], None]) -> bool:
+        """Take a blob from a repository; False when it was not there. `remove` is called when nobody has it then."""
+        with self._transaction() as writer:
+            found = writer.execute(
+                "DELETE FROM links WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (digest, repository),
+            )
+            orphan = not writer.execute("SELECT 1 FROM links WHERE digest = ?", (digest,)).fetchone()
+            if orphan:
+                writer.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
+        # After the commit: a crash in between leaves a file without a row, which the next start sweeps.
+        if found.rowcount and orphan:
+            remove()
+        return bool(found.rowcount)
+
+    def is_referenced(self, repository: str, digest: str) -> bool:
+        """Whether a manifest of the repository refers to this digest."""
+        return (
+            self._one(
+                "SELECT 1 FROM targets JOIN repositories ON repository = id WHERE name = ? AND target = ?",
+                repository,
+                digest,
+            )
+            is not None
+        )
+
+    def put_manifest(
+        self,
+        repository: str,
+        row: ManifestRow,
+        *,
+        blobs: Iterable[str],
+        children: Iterable[str],
+        tags: Iterable[str],
+        is_immutable: Callable[[str], bool],
+    ) -> list[TagMove]:
+        """Store a manifest and set its tags, all or nothing.
+
+        Args:
+            repository: where.
+            row: the manifest.
+            blobs: what the repository must have as blobs.
+            children: what must be a manifest of this registry, here or in another repository.
+            tags: the tags to set.
+            is_immutable: which tags do not move.
+
+        Raises:
+            UnknownTargetsError: a reference does not exist.
+            TagHeldError: an immutable tag has another digest.
+        """
+        blobs, children = list(blobs), list(children)
+        with self._transaction() as writer:
+            number = self._repository(repository)
+            unknown = [d for d in blobs if not self._has("links WHERE repository = ? AND digest = ?", number, d)]
+            unknown += [d for d in children if not self._has("manifests WHERE digest = ?", d)]
+            if unknown:
+                raise UnknownTargetsError(unknown)
+            values = (number, row.digest, row.media_type, row.content, row.subject, row.artifact_type, row.annotations)
+            writer.execute(
+                "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET media_type = excluded.media_type, content = excluded.content",
+                values,
+            )
+            writer.executemany(
+                "INSERT OR IGNORE INTO targets (repository, target, manifest) VALUES (?, ?, ?)",
+                [(number, target, row.digest) for target in (*blobs, *children)],
+            )
+            return [self._set_tag(number, tag, row.digest, is_immutable) for tag in tags]
+
+    def delete_manifest(self, repository: str, digest: str) -> bool:
+        """Remove a manifest and all its tags; False when it was not there."""
+        with self._transaction() as writer:
+            found = writer.execute(
+                "DELETE FROM manifests WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (digest, repository),
+            )
+            return bool(found.rowcount)
+
+    def delete_tag(self, repository: str, tag: str) -> bool:
+        """Remove a tag; False when it was not there."""
+        with self._transaction() as writer:
+            found = writer.execute(
+                "DELETE FROM tags WHERE name = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
+                (tag, repository),
+            )
+            return bool(found.rowcount)
+
+    # --- pieces -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._writer
+        except BaseException:
+            self._writer.execute("ROLLBACK")
+            raise
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error:
+            # A commit that failed for want of space leaves the transaction open.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    def _repository(self, name: str) -> int:
+        self._writer.execute("INSERT OR IGNORE INTO repositories (name) VALUES (?)", (name,))
+        (number,) = self._writer.execute("SELECT id FROM repositories WHERE name = ?", (name,)).fetchone()
+        return int(number)
+
+    def _link(self, repository: str, digest: str) -> None:
+        number = self._repository(repository)
+        self._writer.execute("INSERT OR IGNORE INTO links (repository, digest) VALUES (?, ?)", (number, digest))
+
+    def _has(self, what: str, *values: object) -> bool:
+        return self._writer.execute(f"SELECT 1 FROM {what}", values).fetchone() is not None  # noqa: S608 - our own text
+
+    def _set_tag(self, number: int, tag: str, digest: str, is_immutable: Callable[[str], bool]) -> TagMove:
+        row = self._writer.execute(
+            "SELECT digest FROM tags WHERE repository = ? AND name = ?", (number, tag)
+        ).fetchone()
+        before = row[0] if row else ""
+        if before and before != digest and is_immutable(tag):
+            raise TagHeldError(tag, before)
+        if before != digest:
+            self._writer.execute(
+                "INSERT INTO tags (repository, name, digest) VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET digest = excluded.digest",
+                (number, tag, digest),
+            )
+        return TagMove(tag, before, digest)
+
+    def _one(self, query: str, *values: object) -> Any:
+        rows = self._rows(query, *values)
+        return rows[0][0] if rows else None
+
+    def _column(self, query: str, *values: object) -> list[str]:
+        return [row[0] for row in self._rows(query, *values)]
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        return translate(lambda: self._reader.execute(query, values).fetchall())

@@ -1,0 +1,94 @@
+"""The catalog's tables, its version, and how a database is opened so that a commit survives a power cut."""
+
+import sqlite3
+from pathlib import Path
+
+from towpath.registry.errors import DataVersionError
+
+VERSION = 1
+# "TowR": tells this database from any other SQLite file.
+APPLICATION_ID = 0x546F7752
+
+_TABLES = """
+CREATE TABLE repositories (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE links (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    digest TEXT NOT NULL REFERENCES blobs (digest),
+    PRIMARY KEY (repository, digest)
+) WITHOUT ROWID;
+CREATE INDEX links_by_digest ON links (digest);
+CREATE TABLE manifests (
+    repository INTEGER NOT NULL REFERENCES repositories (id),
+    digest TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    content BLOB NOT NULL,
+    subject TEXT NOT NULL,
+    artifact_type TEXT NOT NULL,
+    annotations TEXT NOT NULL,
+    PRIMARY KEY (repository, digest)
+);
+CREATE INDEX manifests_by_digest ON manifests (digest);
+CREATE INDEX manifests_by_subject ON manifests (repository, subject) WHERE subject != '';
+CREATE TABLE targets (
+    repository INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    PRIMARY KEY (repository, target, manifest),
+    FOREIGN KEY (repository, manifest) REFERENCES manifests (repository, digest) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX targets_by_manifest ON targets (repository, manifest);
+CREATE TABLE tags (
+    repository INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (repository, name),
+    FOREIGN KEY (repository, digest) REFERENCES manifests (repository, digest) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX tags_by_digest ON tags (repository, digest);
+"""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the catalog, made new when there is none.
+
+    Raises:
+        DataVersionError: it is another program's, or of another version.
+        sqlite3.Error: it cannot be read.
+    """
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        version = _read(connection, "user_version")
+        if version == 0 and not _has_tables(connection):
+            _create(connection)
+        elif (_read(connection, "application_id"), version) != (APPLICATION_ID, VERSION):
+            raise DataVersionError(
+                f"registry directory {path.parent} cannot be opened (DataVersion): expected version {VERSION}, "
+                f"got {version}",
+                hint="use the Towpath that wrote it, or move the directory away and push the images again",
+            )
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a tag that was acknowledged must not point back to an older image after a power cut.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -1024")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.executescript(
+        f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+    )
+
+
+def _read(connection: sqlite3.Connection, pragma: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {pragma}").fetchone()
+    return int(value)
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return bool(count)

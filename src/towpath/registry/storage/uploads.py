@@ -1,0 +1,131 @@
+"""Upload sessions: one growing file each, and nothing else, so that they survive a restart.
+
+The offset of a session is the size of its file. The hash of what has arrived is kept beside it in memory; after a
+restart it is computed again from the file. No file stays open between two pieces: an abandoned upload holds no resource
+but its bytes, until `purge` removes it.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from towpath.oci.digest import Digest, Hasher
+from towpath.registry.storage.files import PIECE_BYTES
+
+_SESSION = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(slots=True)
+class Upload:
+    """One session. `lock` is held by the request that works on it."""
+
+    id: str
+    path: Path
+    offset: int = 0
+    hasher: Hasher = field(default_factory=hashlib.sha256)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    ended: bool = False
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Append. When the disk fails, the file is as long as before, or gone when the disk is full."""
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                for piece in pieces:
+                    _write_all(file.fileno(), piece)
+        except OSError:
+            self.ended = True
+            self.path.unlink(missing_ok=True)
+            raise
+        for piece in pieces:
+            self.hasher.update(piece)
+            self.offset += len(piece)
+
+    def matches(self, digest: Digest) -> bool:
+        """Whether all that arrived has this digest."""
+        hasher = self.hasher if digest.algorithm == "sha256" else _hash_file(self.path, digest.hasher())
+        return hasher.hexdigest() == digest.hex
+
+    def sync(self) -> None:
+        """Put all that arrived on disk."""
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+
+    def discard(self) -> None:
+        """End the session and remove its file."""
+        self.ended = True
+        self.path.unlink(missing_ok=True)
+
+
+class Uploads:
+    """The sessions of one registry directory."""
+
+    def __init__(self, root: Path, *, new_uid: Callable[[], str]) -> None:
+        self._root = root / "uploads"
+        self._new_uid = new_uid
+        self._known: dict[Path, Upload] = {}
+
+    def prepare(self) -> None:
+        """Make the directory."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def create(self, repository: str) -> Upload:
+        """Begin a session."""
+        session = self._new_uid()
+        path = self._path(repository, session)
+        path.touch(mode=0o600, exist_ok=False)
+        upload = Upload(session, path)
+        self._known[path] = upload
+        return upload
+
+    def find_known(self, repository: str, session: str) -> Upload | None:
+        """A session of this repository that this process has in memory, or None."""
+        upload = self._known.get(self._path(repository, session))
+        return upload if upload and not upload.ended else None
+
+    def restore(self, repository: str, session: str) -> Upload | None:
+        """A session from before a restart, its content read again; None when there is no such session."""
+        path = self._path(repository, session)
+        if not _SESSION.fullmatch(session) or not path.exists():
+            return None
+        restored = Upload(session, path, path.stat().st_size, _hash_file(path, hashlib.sha256()))
+        # Two requests may restore at once; both must get the same session, for its lock.
+        return self._known.setdefault(path, restored)
+
+    def forget(self, upload: Upload) -> None:
+        """Drop a session that has ended."""
+        self._known.pop(upload.path, None)
+
+    def purge(self, *, older_than: float) -> int:
+        """Remove sessions last written before this time (seconds since the epoch); says how many."""
+        purged = 0
+        for path in list(self._root.iterdir()):
+            upload = self._known.get(path)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < older_than and not (upload and upload.lock.locked()):
+                    self._known.pop(path, None)
+                    path.unlink()
+                    purged += 1
+        return purged
+
+    def _path(self, repository: str, session: str) -> Path:
+        # The repository is part of the name, so that a session cannot be continued from another repository.
+        key = hashlib.sha256(repository.encode()).hexdigest()[:16]
+        return self._root / f"{key}-{session}"
+
+
+def _write_all(descriptor: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _hash_file(path: Path, hasher: Hasher) -> Hasher:
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(PIECE_BYTES):
+            hasher.update(piece)
+    return hasher
