@@ -138,6 +138,17 @@ async def test_a_slice_that_somebody_deletes_comes_back(cluster: Workloads) -> N
     assert name_of(after) != name_of(before)
 
 
+async def test_a_slice_too_many_is_removed(cluster: Workloads) -> None:
+    await cluster.create(service())
+    await cluster.settle()
+    (right,) = await cluster.all(ENDPOINT_SLICE)
+    names = ("labels", "namespace", "ownerReferences")
+    metadata = {name: value for name, value in right["metadata"].items() if name in names}
+    await cluster.create({**right, "metadata": {**metadata, "name": "sensors-surplus"}})
+    await cluster.settle()
+    assert len(await cluster.all(ENDPOINT_SLICE)) == 1
+
+
 async def test_a_service_without_a_selector_is_left_to_its_author(cluster: Workloads) -> None:
     await cluster.create(v1("Service", "outside", spec={"ports": PORTS}))
     await cluster.settle()
