@@ -3,6 +3,8 @@
 It keeps a log of writes, verifies what it is sent, never moves a `sha-` tag, and can be told to fail at any call.
 """
 
+import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -20,7 +22,11 @@ from towpath.ociclient.images import Image
 
 @dataclass
 class MemoryRegistry:
-    """Attributes: `log` of `verb name:target` for every write, `before` is called with each operation and may raise."""
+    """A registry that lives as long as this object.
+
+    `log` holds `verb repository` of every write; `before` is called with each operation and may raise; from the request
+    with the number `silent_from` on there is no answer any more, and `silent` is set.
+    """
 
     blobs: dict[tuple[str, Digest], bytes] = field(default_factory=dict)
     manifests: dict[tuple[str, Digest], RawManifest] = field(default_factory=dict)
@@ -28,22 +34,27 @@ class MemoryRegistry:
     log: list[str] = field(default_factory=list)
     requests: int = 0
     before: Callable[[str], None] = lambda _operation: None
+    silent_from: float = math.inf
+    silent: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def _enter(self, operation: str) -> None:
+    async def _enter(self, operation: str) -> None:
         self.requests += 1
         self.before(operation)
+        if self.requests >= self.silent_from:
+            self.silent.set()
+            await asyncio.Event().wait()
 
     async def resolve(self, reference: Reference) -> Descriptor:
-        self._enter(f"resolve {reference}")
+        await self._enter(f"resolve {reference}")
         raw = self._find(reference)
         return Descriptor(raw.media_type, raw.digest, len(raw.content))
 
     async def manifest(self, reference: Reference) -> RawManifest:
-        self._enter(f"manifest {reference}")
+        await self._enter(f"manifest {reference}")
         return self._find(reference)
 
     async def image(self, reference: Reference, platform: Platform) -> Image:
-        self._enter(f"image {reference}")
+        await self._enter(f"image {reference}")
         raw = self._find(reference)
         manifest = parse_manifest(raw.content)
         assert isinstance(manifest, Manifest)
@@ -54,7 +65,7 @@ class MemoryRegistry:
         return Image(pinned, Descriptor(raw.media_type, raw.digest, len(raw.content)), manifest, config)
 
     async def blob(self, reference: Reference, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        self._enter(f"blob {reference.name} {descriptor.digest}")
+        await self._enter(f"blob {reference.name} {descriptor.digest}")
         content = self.blobs.get((reference.name, descriptor.digest))
         if content is None:
             raise PullError(reference, Failure(PullCause.CONTENT_MISSING, "no such blob", 404))
@@ -70,7 +81,7 @@ class MemoryRegistry:
         *,
         mount_from: str = "",
     ) -> bool:
-        self._enter(f"push_blob {reference.name} {descriptor.digest}")
+        await self._enter(f"push_blob {reference.name} {descriptor.digest}")
         key = (reference.name, descriptor.digest)
         if key in self.blobs:
             return False
@@ -87,7 +98,7 @@ class MemoryRegistry:
         return True
 
     async def push_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
-        self._enter(f"push_manifest {reference}")
+        await self._enter(f"push_manifest {reference}")
         parsed = parse_manifest(raw, media_type)
         if isinstance(parsed, Manifest):
             missing = [blob.digest for blob in parsed.blobs if (reference.name, blob.digest) not in self.blobs]

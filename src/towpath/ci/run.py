@@ -1,0 +1,260 @@
+"""One run of CI for one commit: read, plan, export, build, push, publish. `runner` decides when, and what comes after.
+
+1. Read the commit; a set that was published before is only rolled forward.
+2. Plan: which services are affected, which images are carried; a carried image that is gone is built again.
+3. Export the affected directories, side by side.
+4. Build them, side by side, at most `parallel` at once. One failure does not stop the others: all are reported.
+5. Push the images by digest, then publish the set; nothing is published unless every service has its image.
+
+A run has no memory: started again at any point it finds what is done by asking the registry.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from towpath.aio.clock import Clock, format_rfc3339
+from towpath.ci.plan import Build, SetPlan, plan_rebuild, plan_set
+from towpath.ci.ports import BuildJob, ImageBuilder, PendingImage, Recorder, Snapshot, SourceTrees
+from towpath.ci.publication import Publication, TagCollisionError, repository_of
+from towpath.ci.report import ServiceOutcome, ServiceReport
+from towpath.ci.sets import SETS_REPOSITORY, Artifact, ArtifactSet
+from towpath.errors import TowpathError, UserError
+from towpath.oci.tags import sha_tag
+
+log = logging.getLogger(__name__)
+
+# Eight: a revert finds the image it goes back to, and a push of a few commits the set below them, in one round.
+_ASKED_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class ServiceRun:
+    """A service on its way through the steps; the first error ends its way."""
+
+    build: Build
+    context: Path
+    image: PendingImage | None = None
+    error: Exception | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        artifact_set: the published set; None when a service failed.
+        runs: the affected services.
+        carried: the images taken over.
+        removed: services the commit no longer has.
+    """
+
+    artifact_set: ArtifactSet | None
+    runs: list[ServiceRun] = field(default_factory=list)
+    carried: tuple[Artifact, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def errors(self) -> list[Exception]:
+        """What went wrong, service by service."""
+        return [run.error for run in self.runs if run.error is not None]
+
+    def services(self, commit: str) -> tuple[ServiceReport, ...]:
+        """The service's part of a report, by name."""
+        built = [_report(run, commit) for run in self.runs]
+        carried = [
+            ServiceReport(
+                artifact.service,
+                ServiceOutcome.CARRIED,
+                digest=str(artifact.descriptor.digest),
+                revision=artifact.revision,
+            )
+            for artifact in self.carried
+        ]
+        return tuple(sorted([*built, *carried], key=lambda report: report.service))
+
+
+class CommitRun:
+    """Runs CI for commits of one repository; holds what all runs share."""
+
+    def __init__(
+        self,
+        *,
+        source: SourceTrees,
+        builder: ImageBuilder,
+        publication: Publication,
+        recorder: Recorder,
+        clock: Clock,
+        workdir: Path,
+        parallel: int,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            source: where commits are read.
+            builder: builds images.
+            publication: publishes sets.
+            recorder: is told each stage.
+            clock: measures.
+            workdir: directories of commits are exported below it, and removed afterwards.
+            parallel: how many services are worked on at once, over all runs.
+        """
+        self._source = source
+        self._builder = builder
+        self._publication = publication
+        self._recorder = recorder
+        self._clock = clock
+        self.workdir = workdir
+        self._gate = asyncio.Semaphore(parallel)
+
+    async def run(self, snapshot: Snapshot) -> Result:
+        """Bring the set of a commit into being, or say what kept it from that.
+
+        Raises:
+            TowpathError: the registry failed, or the commit as a whole cannot be published.
+        """
+        _check_names(snapshot)
+        published = await self._publication.find_set(snapshot.blueprint, snapshot.commit)
+        if published is not None:
+            await self._publication.publish(snapshot.blueprint, published)
+            self._stamp(snapshot, "fetched", "built")
+            return Result(published, carried=tuple(published.artifacts.values()))
+        plan = await self._plan(snapshot)
+        directory = self.workdir / snapshot.commit
+        runs = [ServiceRun(build, directory / build.service.name) for build in plan.builds]
+        try:
+            await self._all(runs, lambda run: self._export(snapshot, run))
+            self._stamp(snapshot, "fetched")
+            await self._all(runs, lambda run: self._build(snapshot, run))
+        finally:
+            await asyncio.to_thread(remove_tree, directory)
+        result = Result(None, runs, plan.carried, plan.removed)
+        if result.errors:
+            return result
+        self._stamp(snapshot, "built")
+        await self._all(runs, lambda run: self._push(snapshot, run))
+        if not result.errors:
+            result.artifact_set = _complete(snapshot, plan, runs)
+            await self._publication.publish(snapshot.blueprint, result.artifact_set)
+        return result
+
+    async def _plan(self, snapshot: Snapshot) -> SetPlan:
+        blueprint = snapshot.blueprint
+        plan = plan_set(blueprint.services, snapshot.trees, await self._known(snapshot))
+        if plan.missing:
+            names = ", ".join(f"{service.name} ({service.path})" for service in plan.missing)
+            raise UserError(
+                f"commit {snapshot.commit} cannot be built (ServiceMissing): it has no directory for {names}",
+                hint="add the directory, or remove the service from towpath.yaml",
+            )
+        images = [(artifact.service, artifact.descriptor.digest) for artifact in plan.carried]
+        lost = await self._publication.find_lost(blueprint, images)
+        return plan_rebuild(plan, blueprint.services, lost) if lost else plan
+
+    async def _known(self, snapshot: Snapshot) -> list[Artifact]:
+        """The images of the nearest ancestors' sets, nearest first."""
+        sets: list[ArtifactSet] = []
+        ancestors = await self._source.ancestors(snapshot.commit)
+        for start in range(0, len(ancestors), _ASKED_AT_ONCE):
+            batch = ancestors[start : start + _ASKED_AT_ONCE]
+            found = await asyncio.gather(*(self._find_ancestor_set(snapshot, ancestor) for ancestor in batch))
+            sets += [artifact_set for artifact_set in found if artifact_set is not None]
+            if sets:
+                break
+        return [artifact for artifact_set in sets for artifact in artifact_set.artifacts.values()]
+
+    async def _find_ancestor_set(self, snapshot: Snapshot, ancestor: str) -> ArtifactSet | None:
+        try:
+            return await self._publication.find_set(snapshot.blueprint, ancestor)
+        except (UserError, TagCollisionError):
+            return None  # a foreign or unreadable set is no help, and no harm
+
+    async def _export(self, snapshot: Snapshot, run: ServiceRun) -> None:
+        await asyncio.to_thread(run.context.parent.mkdir, parents=True, exist_ok=True)
+        await self._source.export(snapshot.commit, run.build.service.path, run.context)
+
+    async def _build(self, snapshot: Snapshot, run: ServiceRun) -> None:
+        run.image = await self._builder.build(
+            BuildJob(
+                service=run.build.service,
+                context=run.context,
+                commit=snapshot.commit,
+                tree_id=run.build.tree_id,
+                committed_at=snapshot.committed_at,
+                tag=sha_tag(snapshot.commit),
+            )
+        )
+
+    async def _push(self, snapshot: Snapshot, run: ServiceRun) -> None:
+        if run.image is not None:
+            await run.image.push(repository_of(snapshot.blueprint, run.build.service.name))
+
+    async def _all(self, runs: list[ServiceRun], step: Callable[[ServiceRun], Awaitable[None]]) -> None:
+        await asyncio.gather(*(self._one(run, step) for run in runs if run.error is None))
+
+    async def _one(self, run: ServiceRun, step: Callable[[ServiceRun], Awaitable[None]]) -> None:
+        async with self._gate:
+            started = self._clock.monotonic()
+            try:
+                await step(run)
+            except Exception as error:  # reported per service, whatever it is
+                run.error = error
+                if not isinstance(error, TowpathError):
+                    log.exception("service %s failed unexpectedly", run.build.service.name)
+            finally:
+                run.seconds += self._clock.monotonic() - started
+
+    def _stamp(self, snapshot: Snapshot, *stages: str) -> None:
+        for stage in stages:
+            self._recorder.stamp(snapshot.commit, stage)
+
+
+def _check_names(snapshot: Snapshot) -> None:
+    if SETS_REPOSITORY in snapshot.blueprint.services:
+        raise UserError(
+            f"service {SETS_REPOSITORY} cannot be built (NameTaken): its repository holds the sets of commits",
+            hint="rename the service in towpath.yaml",
+        )
+
+
+def _complete(snapshot: Snapshot, plan: SetPlan, runs: list[ServiceRun]) -> ArtifactSet:
+    artifacts = {artifact.service: artifact for artifact in plan.carried}
+    for run in runs:
+        if run.image is not None:
+            name = run.build.service.name
+            descriptor = replace(run.image.descriptor, annotations={})
+            artifacts[name] = Artifact(name, descriptor, snapshot.commit, run.build.tree_id, run.build.fingerprint)
+    return ArtifactSet(snapshot.commit, format_rfc3339(snapshot.committed_at), artifacts)
+
+
+def _report(run: ServiceRun, commit: str) -> ServiceReport:
+    name, reason = run.build.service.name, run.build.reason
+    if run.error is not None or run.image is None:
+        error = format_error(run.error) if run.error else "not built: another service failed first"
+        return ServiceReport(name, ServiceOutcome.FAILED, reason, seconds=run.seconds, error=error)
+    return ServiceReport(
+        service=name,
+        outcome=ServiceOutcome.BUILT,
+        reason=reason,
+        cached=run.image.cached,
+        digest=str(run.image.descriptor.digest),
+        revision=commit,
+        seconds=run.seconds,
+        warnings=run.image.warnings,
+    )
+
+
+def format_error(error: Exception) -> str:
+    """An error as it is kept in a report: with the next step when it knows one."""
+    if isinstance(error, TowpathError):
+        return error.diagnostics()
+    return f"unexpected failure ({type(error).__name__}): see the log of the platform"
+
+
+def remove_tree(directory: Path) -> None:
+    """Delete an export; what cannot be deleted is swept at the next start."""
+    shutil.rmtree(directory, ignore_errors=True)

@@ -1,0 +1,82 @@
+"""An image builder behind `ci.ports.ImageBuilder`: makes tiny real images, remembers what it built, fails on demand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from fakes.memory_registry import MemoryRegistry
+from towpath.ci.ports import BuildJob
+from towpath.oci import media
+from towpath.oci.descriptor import Descriptor
+from towpath.oci.digest import Digest
+from towpath.oci.image import ImageConfig, format_image_config
+from towpath.oci.manifest import Manifest, format_manifest
+from towpath.oci.platform import Platform
+from towpath.oci.reference import Reference
+
+REVISION = "org.opencontainers.image.revision"
+
+
+@dataclass
+class FakePendingImage:
+    """A manifest, its configuration and one layer that is the service's only file."""
+
+    registry: MemoryRegistry
+    layer: bytes
+    config: bytes
+    cached: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def manifest(self) -> bytes:
+        return format_manifest(
+            Manifest(
+                Descriptor(media.OCI_CONFIG, Digest.of(self.config), len(self.config)),
+                (Descriptor(media.OCI_LAYER, Digest.of(self.layer), len(self.layer)),),
+            )
+        )
+
+    @property
+    def descriptor(self) -> Descriptor:
+        return Descriptor(media.OCI_MANIFEST, Digest.of(self.manifest), len(self.manifest))
+
+    async def push(self, repository: Reference) -> None:
+        for content in (self.layer, self.config):
+            descriptor = Descriptor(media.OCI_LAYER, Digest.of(content), len(content))
+            await self.registry.push_blob(repository, descriptor, partial(_one, content))
+        await self.registry.push_manifest(
+            repository.with_digest(self.descriptor.digest), self.manifest, media.OCI_MANIFEST
+        )
+
+
+@dataclass
+class FakeImageBuilder:
+    """`built` lists service and commit; `failures` by service; `gates` hold a build of a commit until they are set."""
+
+    registry: MemoryRegistry
+    built: list[tuple[str, str]] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    running: int = 0
+    most_running: int = 0
+
+    async def build(self, job: BuildJob) -> FakePendingImage:
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        try:
+            await asyncio.sleep(0)
+            if job.commit in self.gates:
+                await self.gates[job.commit].wait()
+            if job.service.name in self.failures:
+                raise self.failures[job.service.name]
+            content = (job.context / "main.py").read_bytes()
+        finally:
+            self.running -= 1
+        self.built.append((job.service.name, job.commit))
+        config = ImageConfig(Platform("linux", "amd64"), labels={REVISION: job.commit}, diff_ids=(Digest.of(content),))
+        return FakePendingImage(self.registry, content, format_image_config(config))
+
+
+async def _one(content: bytes) -> AsyncIterator[bytes]:
+    yield content
