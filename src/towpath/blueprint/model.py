@@ -29,6 +29,9 @@ DEFAULT_SOAK_SECONDS = 60.0
 # The tag an overlay carries before the first promotion. No artifact ever has it: whoever renders an overlay reports
 # the workload as not yet promoted instead of letting a node try to pull it.
 UNRELEASED_TAG = "unreleased"
+# What every image tells its process about itself: the tag of its artifact, and the commit it was built from.
+VERSION_VARIABLE = "TOWPATH_VERSION"
+COMMIT_VARIABLE = "TOWPATH_COMMIT"
 # The name every environment's namespace gives its pull secret.
 PULL_SECRET = "towpath-pull"  # noqa: S105 - the name of a Secret, not a secret
 
@@ -45,7 +48,7 @@ class Service:
         name: a DNS label; the last part of the image's repository.
         path: the directory, relative to the repository's root, without a trailing slash.
         base: `host`, or the reference of the image to build on.
-        entrypoint: the program and its arguments; empty when no convention told it.
+        entrypoint: the program and its arguments; empty when the builder is to find it by its conventions.
         env: variables set in the image.
         port: the port it listens on.
         user: `uid` or `uid:gid`, numeric.

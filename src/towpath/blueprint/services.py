@@ -41,22 +41,11 @@ def _read_service(entry: Entries, name: str, tree: Tree) -> Service:
         name=name,
         path=path,
         base=entry.text("base", DEFAULT_BASE),
-        entrypoint=entry.texts("entrypoint") or _conventional_entrypoint(path, name, tree),
+        entrypoint=entry.texts("entrypoint"),
         env=env,
         port=entry.integer("port", DEFAULT_PORT, lowest=1, highest=65535),
         user=_user(entry),
     )
-
-
-def _conventional_entrypoint(path: str, name: str, tree: Tree) -> tuple[str, ...]:
-    """`main.py`, or the package named like the service; none when neither is there."""
-    prefix = "" if path == "." else f"{path}/"
-    if f"{prefix}main.py" in tree.files:
-        return ("python3", "main.py")
-    package = name.replace("-", "_")
-    if f"{prefix}{package}/__main__.py" in tree.files:
-        return ("python3", "-m", package)
-    return ()
 
 
 def _user(entry: Entries) -> str:

@@ -38,10 +38,8 @@ def test_an_absent_or_empty_file_is_a_whole_blueprint(text: str | None) -> None:
         name="my-homelab",
         registry="127.0.0.1:7070/my-homelab",
         services={
-            "chaos-controller": Service(
-                "chaos-controller", "services/chaos-controller", entrypoint=("python3", "-m", "chaos_controller")
-            ),
-            "sensor": Service("sensor", "services/sensor", entrypoint=("python3", "main.py")),
+            "chaos-controller": Service("chaos-controller", "services/chaos-controller"),
+            "sensor": Service("sensor", "services/sensor"),
             "web": Service("web", "services/web"),
         },
         environments={
@@ -106,7 +104,7 @@ def test_false_leaves_out_what_a_convention_finds() -> None:
 
 
 def test_the_whole_repository_can_be_one_service() -> None:
-    assert load("services: {app: {path: .}}", ["main.py"]).services["app"].entrypoint == ("python3", "main.py")
+    assert load("services: {app: {path: .}}", ["main.py"]).services["app"].path == "."
 
 
 @pytest.mark.parametrize(
