@@ -33,8 +33,10 @@ class Descriptor:
     @classmethod
     def find(cls, value: Any, path: str, problems: list[str]) -> Self | None:
         """Read a JSON object; notes problems and returns None when digest or size cannot be used."""
-        fields = Fields.of(value, path, problems)
         before = len(problems)
+        fields = Fields.of(value, path, problems)
+        if len(problems) > before:
+            return None
         media_type = fields.text("mediaType", required=True)
         size = fields.integer("size", required=True)
         if size < 0:

@@ -43,6 +43,10 @@ class Accounts:
         self._accounts = {account.name: account for account in accounts}
         self._checker = checker
 
+    def put(self, account: Account) -> None:
+        """Add an account, or replace the one of that name; it counts from the next request on."""
+        self._accounts[account.name] = account
+
     def find(self, name: str) -> Account | None:
         """An account by name."""
         return self._accounts.get(name)

@@ -262,13 +262,9 @@ class Catalog:
         self._writer.execute("BEGIN IMMEDIATE")
         try:
             yield self._writer
-        except BaseException:
-            self._writer.execute("ROLLBACK")
-            raise
-        try:
             self._writer.execute("COMMIT")
-        except sqlite3.Error:
-            # A commit that failed for want of space leaves the transaction open.
+        except BaseException:
+            # For want of space SQLite sometimes rolls back by itself, and sometimes leaves the transaction open.
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise
