@@ -24,19 +24,43 @@ USER = WriteOptions(field_manager="user")
 QUIET_TURNS = 12
 
 
-class RefusingClient(EmbeddedClient):
-    """What the controllers write through: it refuses creations of the kinds in `refusals`."""
+class TroubledClient(EmbeddedClient):
+    """What the controllers write through. It makes the trouble that a test asks for.
+
+    `refusals` are raised for creations of their kinds; `before_write` runs before each write and may raise or hang.
+    """
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         self.refusals: dict[str, ApiError] = {}
+        self.before_write: Callable[[], Awaitable[None]] = _no_trouble
 
     async def create(self, obj: Object, options: WriteOptions) -> Object:
         """As the kernel does it, or the refusal of this kind."""
         refusal = self.refusals.get(obj["kind"])
         if refusal is not None:
             raise refusal
+        await self.before_write()
         return await super().create(obj, options)
+
+    async def update(self, obj: Object, options: WriteOptions) -> Object:
+        """As the kernel does it."""
+        await self.before_write()
+        return await super().update(obj, options)
+
+    async def patch(self, gvk: GVK, name: str, namespace: str, patch: Patch, options: WriteOptions) -> Object:
+        """As the kernel does it."""
+        await self.before_write()
+        return await super().patch(gvk, name, namespace, patch, options)
+
+    async def delete(self, gvk: GVK, name: str, namespace: str, options: DeleteOptions) -> None:
+        """As the kernel does it."""
+        await self.before_write()
+        await super().delete(gvk, name, namespace, options)
+
+
+async def _no_trouble() -> None:
+    return
 
 
 class Workloads:
@@ -48,8 +72,8 @@ class Workloads:
         self.kernel = Kernel.open(directory, clock=self.clock, new_uid=lambda: f"uid-{next(uids)}")
         self.client = EmbeddedClient(self.kernel)
         self.kubelet = Kubelet(self.client, self.clock)
-        self._controllers_client = RefusingClient(self.kernel)
-        self.refusals = self._controllers_client.refusals
+        self.troubled = TroubledClient(self.kernel)
+        self.refusals = self.troubled.refusals
         self._suffix = lambda: f"{next(suffixes):05}"
         self.controllers = self._new_controllers()
 
@@ -148,7 +172,7 @@ class Workloads:
         return [one["message"] for one in sorted(events, key=lambda one: int(name_of(one).rsplit(".", 1)[1], 16))]
 
     def _new_controllers(self) -> Controllers:
-        return Controllers(self._controllers_client, clock=self.clock, random_suffix=self._suffix)
+        return Controllers(self.troubled, clock=self.clock, random_suffix=self._suffix)
 
 
 def v1(kind: str, name: str, *, namespace: str = NAMESPACE, **fields: Any) -> Object:

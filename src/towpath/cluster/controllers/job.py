@@ -16,7 +16,7 @@ from towpath.cluster.controllers.pod_control import PodControl
 from towpath.cluster.controllers.pods import prepare_generated_pod
 from towpath.cluster.controllers.ports import ObjectClient
 from towpath.cluster.controllers.writes import write_status
-from towpath.kube.errors import ApiConflictError, ApiNotFoundError
+from towpath.kube.errors import ApiNotFoundError
 from towpath.kube.objects import GVK, Object, controller_of, name_of, namespace_of, uid_of
 from towpath.kube.requests import DeleteOptions
 
@@ -71,7 +71,7 @@ class JobController:
     async def _delete(self, job: Object) -> None:
         try:
             await self._client.delete(JOB, name_of(job), namespace_of(job), DeleteOptions(uid=uid_of(job)))
-        except (ApiNotFoundError, ApiConflictError):
+        except ApiNotFoundError:
             return
 
     def _tell(self, job: Object, plan: JobPlan) -> None:

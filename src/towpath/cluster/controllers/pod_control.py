@@ -67,12 +67,15 @@ class PodControl:
         """Ask for the deletion of a pod of `owner`; one that is gone already is fine.
 
         Raises:
+            ApiConflictError: it is another pod by now; reconcile again.
             ApiError: refused; an Event on the owner says why.
         """
         try:
             await self._client.delete(POD, name_of(pod), namespace_of(pod), DeleteOptions(uid=uid_of(pod)))
-        except (ApiNotFoundError, ApiConflictError):
+        except ApiNotFoundError:
             return
+        except ApiConflictError:
+            raise  # a namesake has taken its place: nothing failed, but this round decided on something gone
         except ApiError as error:
             message = self._wording.delete_failed.format(pod=name_of(pod), owner=name_of(owner), error=error.message)
             self._events.warning(owner, "FailedDelete", message)

@@ -7,7 +7,7 @@ FailedScheduling event. There is nothing to weigh: resources are the node agent'
 from typing import Any
 
 from towpath.aio.clock import Clock, format_rfc3339
-from towpath.cluster.controllers.conditions import find_condition
+from towpath.cluster.controllers.conditions import find_condition, is_true
 from towpath.cluster.controllers.events import EventRecorder
 from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
 from towpath.cluster.controllers.loop import ControlLoop
@@ -57,7 +57,8 @@ class Scheduler:
 
     async def _bind(self, pod: Object, node: str) -> None:
         # The condition first: the node agent acts on nodeName, and then has the whole pod to itself.
-        await self._write_condition(pod, {"status": "True"})
+        if not is_true(find_path(pod, "status", "conditions") or [], "PodScheduled"):
+            await self._write_condition(pod, {"status": "True"})
         body = {"metadata": {"uid": uid_of(pod)}, "spec": {"nodeName": node}}
         stored = await self._patch(pod, body, subresource="")
         if stored is not None:
