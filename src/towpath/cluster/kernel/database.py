@@ -64,11 +64,11 @@ def storage_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if error.sqlite_errorname == "SQLITE_FULL":
+        # Python's own complaints, as of a closed connection, have no code.
+        code = getattr(error, "sqlite_errorname", "Error")
+        if code == "SQLITE_FULL":
             raise StorageFullError from error
-        raise StorageError(
-            f"cluster store failed ({error.sqlite_errorname or 'Error'}): {error}; nothing of the request was kept"
-        ) from error
+        raise StorageError(f"cluster store failed ({code}): {error}; nothing of the request was kept") from error
 
 
 def open_database(directory: Path) -> sqlite3.Connection:

@@ -199,9 +199,9 @@ class Kernel:
 
     def _write(self, request: Callable[[], Written], *, dry_run: bool) -> Written:
         with self._store.transaction(keep=not dry_run) as changes:
+            self._store.sweep_expired()
             written = request()
-            if changes and not dry_run:
-                self._store.sweep_expired()
+            if not dry_run:
                 self._settle(changes)
         return written
 

@@ -29,15 +29,17 @@ from towpath.cluster.kernel.kinds import (
     require_subresource,
 )
 from towpath.cluster.kernel.names import generate_name
-from towpath.cluster.kernel.provisional import apply_patch, set_defaults, unsupported, validate
 from towpath.cluster.kernel.store import Record, Store
 from towpath.cluster.kernel.written import Written, copy_of
 from towpath.kube.apply import apply, restore_reset_fields, track_update
+from towpath.kube.defaults import set_defaults
 from towpath.kube.errors import BadRequestError
 from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, resource_version_of, uid_of
+from towpath.kube.patches import apply_patch
 from towpath.kube.requests import Patch, WriteOptions
 from towpath.kube.resources import Resource
 from towpath.kube.schema import Schema
+from towpath.kube.validation import unsupported, validate
 
 # Set by the server alone; a client's values are ignored.
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -173,7 +175,7 @@ class Writer:
         resource, live = target.resource, target.live
         _check_lock(resource, new, live)
         if not tracked:
-            new = restore_reset_fields(self._schema.canonical(new), target.record.parse(), options.subresource)
+            new = restore_reset_fields(self._canonical(new), target.record.parse(), options.subresource)
         _restore_server_metadata(new, live)
         if not options.subresource:
             set_defaults(new)
@@ -204,6 +206,13 @@ class Writer:
         options = replace(options, subresource="scale")
         written = self._replace(target, scale.scaled(target.record.parse(), new), options, [])
         return Written(scale.scale_of(written.object), written.warnings)
+
+    def _canonical(self, new: Object) -> Object:
+        """The canonical form; an empty list of managedFields, which resets ownership, is kept until it is heeded."""
+        canonical = self._schema.canonical(new)
+        if metadata_of(new).get("managedFields") == []:
+            canonical["metadata"]["managedFields"] = []
+        return canonical
 
     def _tracked(self, live: Object | None, new: Object, options: WriteOptions) -> Object:
         return track_update(

@@ -1,0 +1,42 @@
+"""One suite for every adapter of `reconcile.ports.ResourceClient`.
+
+To add an adapter, add an entry to `ADAPTERS`: a function that opens a client as an asynchronous context manager.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from contract.resource_client.worlds import NAMESPACE, World, options
+from towpath.aio.clock import SystemClock
+from towpath.cluster.client import EmbeddedClient
+from towpath.cluster.kernel import Kernel
+from towpath.kube.requests import DeleteOptions
+from towpath.reconcile.ports import ResourceClient
+
+
+@asynccontextmanager
+async def open_embedded(directory: Path) -> AsyncIterator[ResourceClient]:
+    """The kernel, in process."""
+    kernel = Kernel.open(directory / "cluster", clock=SystemClock(), new_uid=lambda: str(uuid4()), cluster_ca=b"CA\n")
+    try:
+        yield EmbeddedClient(kernel)
+    finally:
+        kernel.close()
+
+
+ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[ResourceClient]]] = {"embedded": open_embedded}
+
+
+@pytest.fixture(params=list(ADAPTERS))
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """A client, and a fresh namespace that goes with the test."""
+    async with ADAPTERS[request.param](tmp_path) as client:
+        name = f"contract-{uuid4().hex[:8]}"
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        await client.create(namespace, options())
+        yield World(client, name)
+        await client.delete(NAMESPACE, name, "", DeleteOptions())
