@@ -36,6 +36,13 @@ class Metrics:
         self.reconciles = Counter(
             "towpath_reconciles", "Reconciliations by result.", ["environment", "result"], registry=self.registry
         )
+        self.reconcile_seconds = Histogram(
+            "towpath_reconcile_seconds",
+            "Time of one reconciliation.",
+            ["environment"],
+            registry=self.registry,
+            buckets=BUCKETS,
+        )
         self.drift = Counter(
             "towpath_drift", "Fields changed behind Git's back.", ["environment"], registry=self.registry
         )

@@ -82,12 +82,13 @@ class Timeline:
         """Close the file."""
         self._database.close()
 
-    def stamp(self, commit: str, stage: str, *, environment: str = "") -> None:
-        """Note that `commit` has passed `stage` at this moment; only the first time counts."""
+    def stamp(self, commit: str, stage: str, *, environment: str = "", at: float | None = None) -> None:
+        """Note that `commit` has passed `stage`, at this moment or at wall time `at`; only the first time counts."""
         if stage not in STAGES:
             raise ValueError(f"stage {stage!r} is unknown: one of {', '.join(STAGES)}")
         cursor = self._database.execute(
-            "INSERT OR IGNORE INTO stamps VALUES (?, ?, ?, ?)", (commit, stage, environment, self._clock.now())
+            "INSERT OR IGNORE INTO stamps VALUES (?, ?, ?, ?)",
+            (commit, stage, environment, self._clock.now() if at is None else at),
         )
         if not cursor.rowcount:
             return

@@ -1,0 +1,5 @@
+"""`python -m towpath` is `towpath`."""
+
+from towpath.cli.main import run
+
+run()

@@ -1,0 +1,97 @@
+"""The entry point: finds the command, runs it, and turns errors into text and exit codes.
+
+Commands are imported when they are called, so that `towpath status` does not pay for the server. Exit codes are those
+of `errors`; 130 after Ctrl-C.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from towpath import __version__
+from towpath.errors import TowpathError
+
+INTERRUPTED = 130
+
+# In the order of a user's day.
+COMMANDS = {
+    "init": "Write a new platform repository.",
+    "up": "Run the platform.",
+    "demo": "Run the whole loop on a scaffolded repository.",
+    "status": "What runs where: version, health, sync.",
+    "history": "Releases, promotions and rollbacks; --timeline for the waterfall.",
+    "where": "Where a commit runs.",
+    "events": "What happened, newest last.",
+    "logs": "The output of a service.",
+    "diff": "What differs between Git and the runtime.",
+    "explain": "Why something is not synced or not healthy.",
+    "promote": "Move a verified version into an environment.",
+    "rollback": "Restore the last good release of an environment.",
+    "hold": "Pause, or resume, automation for an environment.",
+    "doctor": "Check the machine and the platform.",
+    "kubeconfig": "Print the file that kubectl needs.",
+    "completion": "Print the completion script of your shell.",
+    "git-credential": "Answer git's question for credentials (for git, not for people).",
+}
+
+
+class CommandTable(click.Group):
+    """Imports a command's module when it is needed; the help text needs none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of a user's day."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"towpath.cli.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of `towpath --help`, without importing a single command."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, text in COMMANDS.items() if name != "git-credential"])
+
+
+@click.group(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="towpath", message="%(prog)s %(version)s")
+def towpath() -> None:
+    """A GitOps platform in one process: build, promote, reconcile, observe, recover.
+
+    Exit codes: 0 done, 1 a bug or an unexpected failure, 2 wrong input, 3 refused by the gate or a check, 4 not found,
+    5 conflict, 6 a peer failed or is unreachable, 7 corrupt data, 130 interrupted.
+    """
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(main(sys.argv[1:] if arguments is None else arguments))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    try:
+        result: Any = towpath.main(arguments, prog_name="towpath", standalone_mode=False)
+    except TowpathError as error:
+        click.echo(f"towpath: {error.diagnostics()}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("towpath: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has gone; Python must not try to flush into the closed pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0

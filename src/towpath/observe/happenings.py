@@ -1,0 +1,63 @@
+"""`events`: what platform and cluster did, oldest first, from the cluster's events, the builds and reconciliations."""
+
+from typing import Any
+
+from towpath.aio.clock import parse_rfc3339
+from towpath.kube.objects import GVK, Object, metadata_of, namespace_of
+from towpath.observe.sources import Sources
+
+EVENT = GVK("", "v1", "Event")
+
+
+async def describe_events(sources: Sources, *, environment: str = "", limit: int = 40) -> dict[str, Any]:
+    """The last `limit` events as JSON values."""
+    events = [_from_cluster(event) for event in (await sources.client.list(EVENT, environment)).items]
+    events += _from_builds(sources) if not environment else []
+    names = [environment] if environment else list(sources.reconciler.environments)
+    events += [event for name in names for event in _from_reconciler(sources, name)]
+    return {"events": sorted(events, key=lambda event: event["at"])[-limit:]}
+
+
+def _from_cluster(event: Object) -> dict[str, Any]:
+    involved = event.get("involvedObject") or {}
+    moment = event.get("lastTimestamp") or event.get("eventTime") or metadata_of(event).get("creationTimestamp")
+    return {
+        "at": parse_rfc3339(moment) if moment else 0.0,
+        "environment": namespace_of(event),
+        "type": event.get("type") or "Normal",
+        "reason": event.get("reason") or "",
+        "object": f"{involved.get('kind', '')}/{involved.get('name', '')}",
+        "message": event.get("message") or "",
+        "count": int(event.get("count") or 1),
+    }
+
+
+def _from_builds(sources: Sources) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": report.started_at + report.seconds,
+            "environment": "",
+            "type": "Warning" if report.error else "Normal",
+            "reason": f"Build{report.outcome.value.capitalize()}",
+            "object": f"Commit/{report.commit[:7]}",
+            "message": report.error
+            or ", ".join(f"{service.service} {service.outcome.value}" for service in report.services),
+            "count": report.attempt,
+        }
+        for report in sources.ci.reports()
+    ]
+
+
+def _from_reconciler(sources: Sources, environment: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": operation.at,
+            "environment": environment,
+            "type": "Warning" if operation.result.value == "failed" else "Normal",
+            "reason": f"Reconcile{operation.result.value.capitalize()}",
+            "object": f"Application/{environment}",
+            "message": f"{operation.summary} (trigger: {operation.trigger}, revision {operation.revision[:7]})",
+            "count": 1,
+        }
+        for operation in sources.reconciler.status(environment).operations
+    ]

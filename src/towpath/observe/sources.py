@@ -1,0 +1,65 @@
+"""Where observation looks: the parts of a running platform, gathered for the views beside this module."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from towpath.aio.clock import Clock
+from towpath.blueprint.model import Blueprint
+from towpath.ci.runner import Runner
+from towpath.observe.timeline import Timeline
+from towpath.reconcile.controller import Reconciler
+from towpath.reconcile.ports import ResourceReader
+from towpath.reconcile.verdicts import Verdicts
+from towpath.source.commits import Commit
+from towpath.source.repository import GitRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The parts of one platform.
+
+    Attributes:
+        name: the platform's.
+        branch: the branch that is followed.
+        repository: the platform repository.
+        blueprint_at: the blueprint of a commit.
+        ci: builds.
+        reconciler: applications.
+        client: the cluster, read only.
+        timeline: stamps.
+        clock: the time.
+    """
+
+    name: str
+    branch: str
+    repository: GitRepository
+    blueprint_at: Callable[[str], Awaitable[Blueprint]]
+    ci: Runner
+    reconciler: Reconciler
+    client: ResourceReader
+    timeline: Timeline
+    clock: Clock
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The fate of releases."""
+        return self.reconciler.verdicts
+
+    async def head(self) -> Commit | None:
+        """The branch's newest commit; None while it is unborn."""
+        commit = await self.repository.find_commit(f"refs/heads/{self.branch}")
+        return None if commit is None else await self.repository.get_commit(commit)
+
+    async def blueprint(self) -> Blueprint | None:
+        """The blueprint at the head; None while the branch is unborn. Raises BlueprintError."""
+        head = await self.repository.find_commit(f"refs/heads/{self.branch}")
+        return None if head is None else await self.blueprint_at(head)
+
+    async def find_commit(self, revision: str) -> Commit | None:
+        """A commit by id; None when this repository does not have it."""
+        found = await self.repository.find_commit(revision) if revision else None
+        return None if found is None else await self.repository.get_commit(found)
+
+    def age(self, moment: float | None) -> float | None:
+        """Seconds since a moment of wall time."""
+        return None if moment is None else max(self.clock.now() - moment, 0.0)

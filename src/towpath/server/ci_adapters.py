@@ -1,0 +1,98 @@
+"""What CI asks for, made of the repository and the builder: two adapters of `ci.ports`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.build.builder import Builder
+from towpath.build.image import BuildRequest, BuiltImage
+from towpath.ci.ports import BuildJob, PendingImage, Snapshot
+from towpath.oci.descriptor import Descriptor
+from towpath.oci.platform import Platform
+from towpath.oci.reference import Reference
+from towpath.server.blueprints import Blueprints
+from towpath.source.repository import GitRepository
+
+ANCESTORS = 100
+
+
+class RepositoryTrees:
+    """`ci.ports.SourceTrees` over a repository's branch."""
+
+    def __init__(self, repository: GitRepository, blueprints: Blueprints, *, branch: str) -> None:
+        self._repository = repository
+        self._blueprints = blueprints
+        self._branch = branch
+
+    async def newest(self) -> str | None:
+        """The commit the branch is at."""
+        return await self._repository.find_commit(f"refs/heads/{self._branch}")
+
+    async def snapshot(self, commit: str) -> Snapshot:
+        """A commit as CI reads it."""
+        blueprint = await self._blueprints.at(commit)
+        found = await self._repository.get_commit(commit)
+        ids = await self._repository.tree_ids(commit, [service.path for service in blueprint.services.values()])
+        trees = {name: ids[service.path] for name, service in blueprint.services.items()}
+        return Snapshot(commit, found.committed_at, blueprint, trees)
+
+    async def ancestors(self, commit: str) -> list[str]:
+        """The commits it contains, newest first."""
+        return [one.id for one in await self._repository.log(commit, limit=ANCESTORS + 1) if one.id != commit]
+
+    async def export(self, commit: str, path: str, destination: Path) -> None:
+        """Write a directory of a commit."""
+        await self._repository.export(commit, path, destination)
+
+    async def is_ancestor(self, ancestor: str, descendant: str) -> bool:
+        """Whether one commit is contained in another."""
+        return await self._repository.is_ancestor(ancestor, descendant)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltService:
+    """`ci.ports.PendingImage` over a built image."""
+
+    builder: Builder
+    image: BuiltImage
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Of its manifest."""
+        return Descriptor(self.image.media_type, self.image.digest, len(self.image.manifest_raw))
+
+    @property
+    def cached(self) -> bool:
+        """Whether its layers were there already."""
+        return self.image.cached
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know though the build went well."""
+        return self.image.warnings
+
+    async def push(self, repository: Reference) -> None:
+        """Put it into a repository by digest."""
+        await self.builder.push(self.image, repository)
+
+
+class ServiceBuilder:
+    """`ci.ports.ImageBuilder` over the builder."""
+
+    def __init__(self, builder: Builder, *, platform: Platform, source_url: str) -> None:
+        self._builder = builder
+        self._platform = platform
+        self._source_url = source_url
+
+    async def build(self, job: BuildJob) -> PendingImage:
+        """Build a service."""
+        request = BuildRequest(
+            service=job.service,
+            context=job.context,
+            commit=job.commit,
+            tree_id=job.tree_id,
+            source_url=self._source_url,
+            committed_at=job.committed_at,
+            tag=job.tag,
+            platform=self._platform,
+        )
+        return BuiltService(self._builder, await self._builder.build(request))

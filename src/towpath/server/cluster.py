@@ -1,0 +1,112 @@
+"""The embedded cluster: kernel, controllers, node and façade, started in the order in which they need each other."""
+
+import secrets
+import uuid
+from importlib.resources import files
+
+from towpath.aio.clock import Clock
+from towpath.cluster.client import EmbeddedClient
+from towpath.cluster.controllers import Controllers
+from towpath.cluster.controllers.events import EventRecorder
+from towpath.cluster.facade.app import create_facade
+from towpath.cluster.facade.authentication import Authenticator
+from towpath.cluster.facade.certificates import ensure_certificates
+from towpath.cluster.facade.kubeconfig import format_kubeconfig, write_kubeconfig
+from towpath.cluster.facade.openapi import OpenApi
+from towpath.cluster.kernel import Kernel
+from towpath.cluster.node.agent import NodeAgent
+from towpath.cluster.node.registration import local_node_name
+from towpath.cluster.node.settings import NodeSettings
+from towpath.cluster.tokens import ServiceAccountTokens
+from towpath.config import Settings
+from towpath.http.server import Listener
+from towpath.kube.schema import Schema
+from towpath.ociclient.client import RegistryClient
+from towpath.server.credentials import Credentials
+
+# Five characters for generated names, from upstream's alphabet: no vowels, so that no word comes out.
+SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+SUFFIX_LENGTH = 5
+
+
+def new_uid() -> str:
+    """A fresh UUID, as text."""
+    return str(uuid.uuid4())
+
+
+def random_suffix() -> str:
+    """The end of a generated name."""
+    return "".join(secrets.choice(SUFFIX_ALPHABET) for _ in range(SUFFIX_LENGTH))
+
+
+class EmbeddedCluster:
+    """One cluster of one node."""
+
+    def __init__(self, settings: Settings, credentials: Credentials, *, clock: Clock) -> None:
+        """Open the store and prepare the rest. Raises ConflictError, IntegrityError, OSError."""
+        directory = settings.state / "cluster"
+        node_settings = NodeSettings(api_host=settings.host, api_port=settings.kube_port)
+        names = ["127.0.0.1", "localhost", settings.host, "kubernetes", "kubernetes.default"]
+        names += ["kubernetes.default.svc", "kubernetes.default.svc.cluster.local", node_settings.api_cluster_ip]
+        self._settings = settings
+        self._credentials = credentials
+        self._certificates = ensure_certificates(directory / "pki", names=list(dict.fromkeys(names)), now=clock.now())
+        authority = self._certificates.authority_bytes()
+        self.kernel = Kernel.open(directory / "store", clock=clock, new_uid=new_uid, cluster_ca=authority)
+        self.client = EmbeddedClient(self.kernel)
+        tokens = ServiceAccountTokens(credentials.signing_key.encode(), clock=clock)
+        self._controllers = Controllers(self.client, clock=clock, random_suffix=random_suffix)
+        self._events = EventRecorder(self.client, clock=clock)
+        self.node = NodeAgent(
+            self.client,
+            data=directory / "node",
+            clock=clock,
+            pull=lambda keyring: RegistryClient(keyring=keyring, clock=clock),
+            events=self._events.source("kubelet", host=local_node_name()),
+            settings=node_settings,
+            tokens=tokens,
+        )
+        schema = Schema.load(files("towpath.kube").joinpath("schema.json.gz").read_bytes())
+        facade = create_facade(
+            self.kernel,
+            authenticator=Authenticator(admin_token=credentials.admin_token, tokens=tokens, client=self.client),
+            logs=self.node,
+            openapi=OpenApi(schema),
+            clock=clock,
+        )
+        self._listener = Listener(
+            facade,
+            host=settings.host,
+            port=settings.kube_port,
+            certificate=self._certificates.certificate,
+            key=self._certificates.key,
+            hosts=["kubernetes.default.svc", node_settings.api_cluster_ip],
+            clock=clock,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the Kubernetes API is."""
+        return self._listener.url
+
+    async def start(self, *, name: str) -> None:
+        """Serve, then control, then run pods. Raises ListenError."""
+        await self._listener.start()
+        content = format_kubeconfig(
+            name=name,
+            server=self.url,
+            authority=self._certificates.authority_bytes(),
+            token=self._credentials.admin_token,
+        )
+        write_kubeconfig(self._settings.state / "kubeconfig", content)
+        self._events.start()
+        await self._controllers.start()
+        await self.node.start()
+
+    async def close(self) -> None:
+        """Stop pods, controllers and server; close the store."""
+        await self.node.close()
+        await self._controllers.close()
+        await self._events.close()
+        await self._listener.close()
+        self.kernel.close()

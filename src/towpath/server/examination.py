@@ -1,0 +1,64 @@
+"""`doctor` on a running platform: is every part well, and what is the next step where one is not?"""
+
+from towpath.blueprint.model import Blueprint
+from towpath.cluster.node.agent import NodeAgent
+from towpath.errors import TowpathError
+from towpath.kube.health import Health
+from towpath.observe.sources import Sources
+from towpath.reconcile.status import Sync
+from towpath.server.artifacts import Artifacts
+from towpath.server.doctor import OK, PROBLEM, WARNING, Check
+
+
+async def examine_platform(sources: Sources, node: NodeAgent, artifacts: Artifacts) -> list[dict[str, str]]:
+    """The findings, as JSON values."""
+    checks = [Check("isolation", OK, node.isolation)]
+    checks += await _repository(sources, artifacts)
+    checks += [_environment(sources, name) for name in sources.reconciler.environments]
+    return [check.document() for check in checks]
+
+
+async def _repository(sources: Sources, artifacts: Artifacts) -> list[Check]:
+    try:
+        blueprint = await sources.blueprint()
+    except TowpathError as error:
+        return [Check("blueprint", PROBLEM, error.message, error.hint)]
+    if blueprint is None:
+        return [Check("platform repository", WARNING, "nothing was pushed yet", f"git push towpath {sources.branch}")]
+    return [_blueprint(blueprint), _registry(blueprint, artifacts), _build(await _report_of(sources))]
+
+
+def _blueprint(blueprint: Blueprint) -> Check:
+    services, environments = ", ".join(blueprint.services), ", ".join(blueprint.environments)
+    return Check("blueprint", OK, f"services {services or 'none'}; environments {environments or 'none'}")
+
+
+def _registry(blueprint: Blueprint, artifacts: Artifacts) -> Check:
+    if artifacts.serves(blueprint.registry):
+        return Check("registry", OK, f"{blueprint.registry}, embedded")
+    host = blueprint.registry.partition("/")[0]
+    if host.startswith(("127.", "localhost")):
+        hint = f"start with --port {host.rpartition(':')[2]}, or change registry in towpath.yaml"
+        return Check("registry", PROBLEM, f"the blueprint names {host}, and nothing of ours listens there", hint)
+    return Check("registry", OK, f"{blueprint.registry}, outside")
+
+
+async def _report_of(sources: Sources) -> str:
+    head = await sources.head()
+    report = sources.ci.find_report(head.id) if head else None
+    return report.error if report else ""
+
+
+def _build(error: str) -> Check:
+    return (
+        Check("build", PROBLEM, error, "towpath explain") if error else Check("build", OK, "the newest commit is built")
+    )
+
+
+def _environment(sources: Sources, name: str) -> Check:
+    status = sources.reconciler.status(name)
+    words = f"{status.sync.value}, {status.health.value}"
+    message = status.problem.message if status.problem else status.health_message or status.sync_message
+    if status.sync is Sync.SYNCED and status.health is Health.HEALTHY:
+        return Check(f"environment {name}", OK, words)
+    return Check(f"environment {name}", WARNING, f"{words}: {message}" if message else words, f"towpath explain {name}")

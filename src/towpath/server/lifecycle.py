@@ -1,0 +1,77 @@
+"""Start, run until told to stop, stop: the life of `towpath up`."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from towpath import __version__
+from towpath.aio.clock import SystemClock
+from towpath.config import Settings
+from towpath.errors import TowpathError
+from towpath.server.runfile import Lock, RunInfo, remove_run_info, write_run_info
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What to tell the user about a platform that has started."""
+
+    name: str
+    branch: str
+    url: str
+    isolation: str
+    start_seconds: float
+
+
+def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], verbose: bool = False) -> None:
+    """Run a platform in this process until SIGINT or SIGTERM.
+
+    Raises:
+        ConflictError: another process runs it.
+        TowpathError: it cannot start; nothing was left running.
+    """
+    started = time.monotonic()
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    settings.state.mkdir(mode=0o700, exist_ok=True)
+    with Lock(settings.state):
+        _loop_factory()(_run(settings, on_ready, started))
+
+
+def _loop_factory() -> Callable[..., None]:
+    try:
+        import uvloop  # noqa: PLC0415 - falls back where there is no wheel
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _run(settings: Settings, on_ready: Callable[[Running], None], started: float) -> None:
+    from towpath.server.platform import BRANCH, Platform  # noqa: PLC0415 - the lock is taken before the heavy part
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        platform = Platform(settings, clock=SystemClock())
+        try:
+            endpoints = await platform.start()
+            write_run_info(settings.state, RunInfo(os.getpid(), endpoints.url, endpoints.kube_url, __version__))
+            seconds = time.monotonic() - started
+            on_ready(Running(platform.name, BRANCH, endpoints.url, platform.cluster.node.isolation, seconds))
+            await stop.wait()
+        finally:
+            remove_run_info(settings.state)
+            await platform.close()
+    except OSError as error:
+        # No space, no permission: said in one line, with the file, instead of a traceback.
+        raise TowpathError(f"platform {settings.root} cannot go on ({type(error).__name__}): {error}") from error

@@ -1,0 +1,266 @@
+"""One platform, wired: every part made with what it needs, started in order, closed in reverse.
+
+    1. the repository and the registry are opened;
+    2. the listener accepts pushes;
+    3. the cluster runs what it ran before;
+    4. the reconciler, CI and the ref watch take up what a restart left open.
+
+This is the only place that knows which adapter stands behind a port.
+"""
+
+import logging
+import os
+import platform as machine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import BaseRoute, Mount, Route
+
+from towpath import __version__
+from towpath.aio.clock import Clock
+from towpath.blueprint.model import platform_name
+from towpath.build.builder import Builder
+from towpath.ci.publication import Publication
+from towpath.ci.run import CommitRun
+from towpath.ci.runner import Runner
+from towpath.config import Settings
+from towpath.errors import TowpathError
+from towpath.http.credentials import equals_secret
+from towpath.http.server import Listener
+from towpath.observe.metrics import Metrics
+from towpath.observe.output import ServiceOutput
+from towpath.observe.sources import Sources
+from towpath.observe.timeline import Timeline
+from towpath.oci.platform import Platform as ImagePlatform
+from towpath.ociclient.client import RegistryClient
+from towpath.promote.preview import Preview
+from towpath.promote.promotion import Desk
+from towpath.reconcile.artifacts import ArtifactResolver
+from towpath.reconcile.controller import Reconciler
+from towpath.reconcile.desired import GitDesiredSource
+from towpath.reconcile.trees import TreeStore
+from towpath.render.kustomize import Renderer
+from towpath.server import credentials as secrets_file
+from towpath.server.artifacts import Artifacts
+from towpath.server.blueprints import Blueprints
+from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
+from towpath.server.cluster import EmbeddedCluster, new_uid
+from towpath.server.delivery import OWN_PROVIDER, Delivery, OwnWebhooks
+from towpath.server.environments import Environments
+from towpath.server.evidence import ReconciledRuntime
+from towpath.server.examination import examine_platform
+from towpath.server.meter import ReconcileMeter
+from towpath.server.pullsecrets import WithPullSecrets
+from towpath.source.host import GitHost, create_git_app
+from towpath.source.repository import GitRepository
+from towpath.source.webhook import WebhookReceiver, create_webhook_app
+from towpath.web.api import PlatformApi
+
+log = logging.getLogger(__name__)
+
+BRANCH = "main"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where a running platform is reached."""
+
+    url: str
+    kube_url: str
+
+
+class Platform:
+    """A platform; `start` it once, `close` it once."""
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        """Make every part; nothing answers yet.
+
+        Raises:
+            TowpathError: stored state cannot be used.
+            OSError: the disk refused.
+        """
+        self.name = platform_name(settings.root.name)
+        self._settings = settings
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._secrets = secrets_file.load_or_create(settings.state)
+        self._metrics = Metrics(version=__version__)
+        self._timeline = Timeline(settings.state / "state.db", clock=clock, on_stage=self._metrics.observe_stage)
+        self._repository = GitRepository(settings.state / "git" / f"{self.name}.git")
+        self._blueprints = Blueprints(self._repository, default_name=self.name)
+        self._artifacts = Artifacts(
+            settings.state / "registry", host=settings.address, credentials=self._secrets, clock=clock
+        )
+        self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
+        self._trees = TreeStore(self._repository, settings.state / "trees")
+        self._renderer = Renderer()
+        self.cluster = EmbeddedCluster(settings, self._secrets, clock=clock)
+        self._reconciler = self._make_reconciler()
+        self._environments = Environments(
+            settings.state,
+            self._secrets,
+            branch=BRANCH,
+            blueprints=self._blueprints,
+            artifacts=self._artifacts,
+            reconciler=self._reconciler,
+        )
+        self._ci = self._make_ci()
+        self._delivery = Delivery(
+            branch=BRANCH,
+            environments=self._environments,
+            ci=self._ci,
+            reconciler=self._reconciler,
+            timeline=self._timeline,
+            metrics=self._metrics,
+        )
+        self._receiver = WebhookReceiver(
+            {OWN_PROVIDER: [self._secrets.webhook_secret]}, self._delivery.take, clock=clock
+        )
+        own = OwnWebhooks(self._receiver, secret=self._secrets.webhook_secret, new_uid=new_uid)
+        self._host = GitHost({self.name: self._repository}, self._authenticate, own.send, clock=clock)
+        self._listener = Listener(Starlette(routes=self._routes()), host=settings.host, port=settings.port, clock=clock)
+
+    async def start(self) -> Endpoints:
+        """Start everything; a push is accepted when this returns.
+
+        Raises:
+            ListenError: a port is taken.
+            TowpathError: stored state cannot be used.
+        """
+        stack = self._stack
+        stack.callback(self._timeline.close)
+        await self._repository.init()
+        await self._artifacts.start()
+        stack.push_async_callback(self._artifacts.close)
+        await self._listener.start()
+        stack.push_async_callback(self._listener.close)
+        await self._follow_what_can_be_read()
+        stack.push_async_callback(self.cluster.close)
+        await self.cluster.start(name=self.name)
+        for part in (self._reconciler, self._ci, self._host):
+            await part.start()
+            stack.push_async_callback(part.close)
+        return Endpoints(self._listener.url, self.cluster.url)
+
+    async def close(self) -> None:
+        """Stop everything, the newest part first."""
+        await self._stack.aclose()
+
+    def _make_reconciler(self) -> Reconciler:
+        source = GitDesiredSource(
+            self._repository,
+            self._blueprints.at,
+            branch=BRANCH,
+            trees=self._trees,
+            renderer=self._renderer,
+            resolver=ArtifactResolver(self._artifacts.client(), platform=self._image_platform),
+        )
+        return Reconciler(
+            self.cluster.client,
+            WithPullSecrets(source, self._artifacts),
+            [],
+            clock=self._clock,
+            new_uid=new_uid,
+            notes=self._repository,
+            recorder=self._timeline,
+            meter=ReconcileMeter(self._metrics),
+        )
+
+    def _make_ci(self) -> Runner:
+        trees = RepositoryTrees(self._repository, self._blueprints, branch=BRANCH)
+        builder = Builder(cache=self._settings.state / "build", registry=self._artifacts.client(), clock=self._clock)
+        publication = Publication(self._artifacts.client())
+        commit_run = CommitRun(
+            source=trees,
+            builder=ServiceBuilder(
+                builder,
+                platform=self._image_platform,
+                source_url=f"http://{self._settings.address}/git/{self.name}.git",
+            ),
+            publication=publication,
+            recorder=self._timeline,
+            clock=self._clock,
+            workdir=self._settings.state / "work",
+            parallel=os.cpu_count() or 1,
+        )
+        return Runner(
+            source=trees,
+            commit_run=commit_run,
+            publication=publication,
+            recorder=self._timeline,
+            clock=self._clock,
+            data=self._settings.state / "ci",
+            on_report=lambda report: self._delivery.built(report),  # noqa: PLW0108 - the delivery is made after CI
+        )
+
+    def _routes(self) -> list[BaseRoute]:
+        return [
+            Route("/healthz", _alive),
+            *self._make_api().routes(),
+            Mount("/git", create_git_app(self._host)),
+            Mount("/webhooks", create_webhook_app(self._receiver)),
+            *self._artifacts.routes(self._delivery.channel_moved),
+        ]
+
+    def _make_api(self) -> PlatformApi:
+        sources = Sources(
+            name=self.name,
+            branch=BRANCH,
+            repository=self._repository,
+            blueprint_at=self._blueprints.at,
+            ci=self._ci,
+            reconciler=self._reconciler,
+            client=self.cluster.client,
+            timeline=self._timeline,
+            clock=self._clock,
+        )
+        runtime = ReconciledRuntime(self._reconciler)
+        desk = Desk(
+            repository=self._repository,
+            history=self._repository,
+            blueprint=self._blueprints.at,
+            artifacts=self._artifacts.client(),
+            artifacts_of=self._artifacts_of,
+            runtime=runtime,
+            preview=Preview(self._repository, self._renderer),
+            platform=self._image_platform,
+            clock=self._clock,
+            announce=self._announce,
+            branch=BRANCH,
+        )
+        return PlatformApi(
+            sources=sources,
+            desk=desk,
+            past=runtime,
+            metrics=self._metrics,
+            output=ServiceOutput(sources, self.cluster.node),
+            token=self._secrets.admin_token,
+            examine=lambda: examine_platform(sources, self.cluster.node, self._artifacts),
+        )
+
+    async def _artifacts_of(self, environment: str) -> RegistryClient:
+        return self._artifacts.client_of(environment)
+
+    async def _announce(self, branch: str) -> None:
+        """A commit of ours moved the branch: heard like any push, and handled before the caller goes on."""
+        del branch
+        await self._host.look(self.name)
+
+    async def _authenticate(self, username: str, password: str) -> str | None:
+        right = equals_secret(password, self._secrets.admin_token)
+        return username or secrets_file.ADMIN if right else None
+
+    async def _follow_what_can_be_read(self) -> None:
+        try:
+            await self._environments.follow()
+        except TowpathError as error:
+            log.warning("blueprint at the head of %s: %s", BRANCH, error.message)
+
+
+async def _alive(request: Request) -> PlainTextResponse:
+    del request
+    return PlainTextResponse("ok\n")

@@ -1,0 +1,230 @@
+"""The routes of the platform API: parse, call, answer. What they answer stands in `observe` and `promote`."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from towpath.errors import TowpathError, UserError
+from towpath.http.body import BodyTooLargeError, read_body
+from towpath.http.credentials import equals_secret, parse_bearer
+from towpath.observe.environments import describe_platform
+from towpath.observe.explanations import explain
+from towpath.observe.happenings import describe_events
+from towpath.observe.history import describe_history, describe_timeline
+from towpath.observe.metrics import CONTENT_TYPE, Metrics
+from towpath.observe.output import ServiceOutput
+from towpath.observe.sources import Sources
+from towpath.observe.whereabouts import describe_whereabouts
+from towpath.promote.promotion import Desk, promote
+from towpath.promote.rollback import Verdicts, roll_back
+from towpath.web.documents import (
+    change_set_document,
+    promotion_document,
+    promotion_request,
+    rollback_document,
+    rollback_request,
+)
+
+log = logging.getLogger(__name__)
+
+PREFIX = "/api/v1"
+# Requests of the command line are a few hundred bytes.
+BODY_LIMIT = 64 * 1024
+STATUS_OF_EXIT_CODE = {1: 500, 2: 400, 3: 409, 4: 404, 5: 409, 6: 502, 7: 500}
+
+Document = dict[str, Any]
+Answer = Callable[[Request], Awaitable[Document]]
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformApi:
+    """What the routes work with.
+
+    Attributes:
+        sources: what observation looks at.
+        desk: what promotion works with.
+        past: what became of digests, for rollbacks.
+        metrics: the numbers.
+        output: the logs of services.
+        token: what every request must bring.
+        examine: the findings of `doctor` about the running platform.
+    """
+
+    sources: Sources
+    desk: Desk
+    past: Verdicts
+    metrics: Metrics
+    output: ServiceOutput
+    token: str
+    examine: Callable[[], Awaitable[list[dict[str, str]]]]
+
+    def routes(self) -> list[Route]:
+        """The routes, to be mounted at the root."""
+        reading: Mapping[str, Answer] = {
+            "/status": self._status,
+            "/history": self._history,
+            "/timeline": self._timeline,
+            "/where/{revision:path}": self._where,
+            "/events": self._events,
+            "/explain": self._explain,
+            "/diff": self._diff,
+            "/doctor": self._doctor,
+        }
+        writing: Mapping[str, Answer] = {
+            "/promotions": self._promote,
+            "/rollbacks": self._roll_back,
+            "/holds": self._hold,
+        }
+        return [
+            *(Route(PREFIX + path, self._guarded(answer), methods=["GET"]) for path, answer in reading.items()),
+            *(Route(PREFIX + path, self._guarded(answer), methods=["POST"]) for path, answer in writing.items()),
+            Route(f"{PREFIX}/logs", self._logs, methods=["GET"]),
+            Route("/metrics", self._metrics, methods=["GET"]),
+        ]
+
+    def _guarded(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+        async def respond(request: Request) -> Response:
+            refusal = self._refuse(request)
+            if refusal is not None:
+                return refusal
+            try:
+                return json_response(await answer(request))
+            except TowpathError as error:
+                return error_response(error)
+            except Exception:
+                log.exception("%s %s failed", request.method, request.url.path)
+                return error_response(TowpathError("request failed unexpectedly", hint="see the log of towpath up"))
+
+        return respond
+
+    def _refuse(self, request: Request) -> Response | None:
+        token = parse_bearer(request.headers.get("authorization", ""))
+        if token is not None and equals_secret(token, self.token):
+            return None
+        document = {"message": "request was refused (Unauthorized): no or wrong token", "hint": "", "exit_code": 2}
+        return json_response(document, status=401)
+
+    async def _status(self, request: Request) -> Document:
+        return await describe_platform(self.sources, environment=request.query_params.get("environment", ""))
+
+    async def _history(self, request: Request) -> Document:
+        query = request.query_params
+        return await describe_history(
+            self.sources,
+            environment=query.get("environment", ""),
+            service=query.get("service", ""),
+            limit=_number(query.get("limit", "20"), "limit"),
+        )
+
+    async def _timeline(self, request: Request) -> Document:
+        query = request.query_params
+        limit = _number(query.get("limit", "20"), "limit")
+        return await describe_timeline(self.sources, environment=query.get("environment", ""), limit=limit)
+
+    async def _where(self, request: Request) -> Document:
+        return await describe_whereabouts(self.sources, request.path_params["revision"])
+
+    async def _events(self, request: Request) -> Document:
+        query = request.query_params
+        limit = _number(query.get("limit", "40"), "limit")
+        return await describe_events(self.sources, environment=query.get("environment", ""), limit=limit)
+
+    async def _explain(self, request: Request) -> Document:
+        query = request.query_params
+        return await explain(self.sources, environment=query.get("environment", ""), service=query.get("service", ""))
+
+    async def _diff(self, request: Request) -> Document:
+        environment = request.query_params.get("environment", "")
+        return change_set_document(environment, await self.sources.reconciler.diff(environment))
+
+    async def _doctor(self, request: Request) -> Document:
+        del request
+        return {"checks": await self.examine()}
+
+    async def _promote(self, request: Request) -> Document:
+        outcome = await promote(self.desk, promotion_request(await _body(request)))
+        self.metrics.promotions.labels(environment=outcome.environment, verdict=outcome.verdict.value).inc()
+        return promotion_document(outcome)
+
+    async def _roll_back(self, request: Request) -> Document:
+        outcome = await roll_back(self.desk, self.past, rollback_request(await _body(request)))
+        if outcome.commit is not None:
+            self.metrics.rollbacks.labels(environment=outcome.environment).inc()
+            for service, digest in outcome.quarantined:
+                await self.sources.verdicts.roll_back(
+                    outcome.environment, service, digest, reason="rolled back", commit=outcome.commit
+                )
+        return rollback_document(outcome)
+
+    async def _hold(self, request: Request) -> Document:
+        body = await _body(request)
+        environment = str(body.get("environment", ""))
+        blueprint = await self.sources.blueprint()
+        if blueprint is not None:
+            blueprint.get_environment(environment)
+        if body.get("release"):
+            await self.sources.reconciler.resume(environment)
+        else:
+            until = self.sources.clock.now() + float(body.get("seconds") or 3600)
+            reason, by = str(body.get("reason", "")), str(body.get("by", ""))
+            await self.sources.reconciler.hold(environment, reason=reason, by=by, until=until)
+        return {"environment": environment}
+
+    async def _logs(self, request: Request) -> Response:
+        refusal = self._refuse(request)
+        if refusal is not None:
+            return refusal
+        query = request.query_params
+        try:
+            chunks = await self.output.open(
+                environment=query.get("environment", ""),
+                service=query.get("service", ""),
+                pod=query.get("pod", ""),
+                follow=query.get("follow") == "true",
+                previous=query.get("previous") == "true",
+                tail=_number(query.get("tail", "100"), "tail"),
+            )
+        except TowpathError as error:
+            return error_response(error)
+        return StreamingResponse(chunks, media_type="text/plain; charset=utf-8")
+
+    async def _metrics(self, request: Request) -> Response:
+        refusal = self._refuse(request)
+        if refusal is not None:
+            return refusal
+        return Response(self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def json_response(document: Document, *, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(orjson.dumps(document), status, media_type="application/json")
+
+
+def error_response(error: TowpathError) -> Response:
+    """What went wrong, with the exit code that the command line should end with."""
+    document = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+    return json_response(document, status=STATUS_OF_EXIT_CODE.get(error.exit_code, 500))
+
+
+async def _body(request: Request) -> Document:
+    try:
+        body = orjson.loads(await read_body(request, limit=BODY_LIMIT))
+    except BodyTooLargeError:
+        raise
+    except ValueError as error:
+        raise UserError(f"request body cannot be read (NotJSON): {error}") from error
+    if not isinstance(body, dict):
+        raise UserError("request body cannot be read (NotAnObject): an object is expected")
+    return body
+
+
+def _number(text: str, name: str) -> int:
+    if not text.isdecimal():
+        raise UserError(f"{name} cannot be read (NotANumber): {text!r}")
+    return int(text)
