@@ -2,7 +2,8 @@
 
 The base's layers, history and every configuration field that is not ours pass through untouched; equal input gives
 equal bytes on any machine. Conventions: the service stands in `/app`, its working directory; user 65532 unless the
-blueprint says otherwise; `main.py` is run by `python3`, a package with `__main__.py` by `python3 -m`.
+blueprint says otherwise; `main.py` is run by `python3`, a package with `__main__.py` by `python3 -m`. The process finds
+its version and commit in its environment.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 
 from towpath.aio.clock import format_rfc3339
-from towpath.blueprint.model import Service
+from towpath.blueprint.model import COMMIT_VARIABLE, VERSION_VARIABLE, Service
 from towpath.build.entries import BuildError
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
@@ -159,7 +160,8 @@ def compose_image(
     """Configuration and manifest of a service's image."""
     created = format_rfc3339(request.committed_at)
     labels = image_labels(request, base, created)
-    env = {**base.config.env, **request.service.env}
+    told = {VERSION_VARIABLE: request.tag, COMMIT_VARIABLE: request.commit}
+    env = {**base.config.env, **{name: value for name, value in told.items() if value}, **request.service.env}
     if "-m" in entrypoint:
         # A pod may set another working directory; the package must be found all the same.
         env.setdefault("PYTHONPATH", f"/{APP_DIRECTORY}")

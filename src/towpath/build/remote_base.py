@@ -112,7 +112,7 @@ def _find_cached(cache: LayerCache, name: str, digest: Digest, platform: Platfor
     try:
         layers = [Descriptor.from_json(layer) for layer in document["layers"]]
         base = _compose(cache, name, digest, layers, document["config"].encode())
-    except (KeyError, TypeError, AttributeError, InvalidDocumentError):
+    except (KeyError, TypeError, AttributeError, InvalidDocumentError, IntegrityError):
         return None
     return base if all(cache.has(layer.digest, layer.size) for layer in layers) else None
 

@@ -203,7 +203,7 @@ class CommitRun:
                 await step(run)
             except Exception as error:  # reported per service, whatever it is
                 run.error = error
-                if not isinstance(error, TowpathError):
+                if not isinstance(error, TowpathError | OSError):
                     log.exception("service %s failed unexpectedly", run.build.service.name)
             finally:
                 run.seconds += self._clock.monotonic() - started
@@ -252,6 +252,9 @@ def format_error(error: Exception) -> str:
     """An error as it is kept in a report: with the next step when it knows one."""
     if isinstance(error, TowpathError):
         return error.diagnostics()
+    if isinstance(error, OSError):
+        reason = error.strerror or error
+        return f"this machine's disk refused (DiskError): {reason}\n  next: free space, or mend the permissions"
     return f"unexpected failure ({type(error).__name__}): see the log of the platform"
 
 

@@ -123,7 +123,7 @@ class Runner:
             report = replace(report, services=result.services(commit), removed=result.removed)
             report = await self._conclude(report, snapshot, result)
         except Exception as error:  # reported; the loop goes on
-            if not isinstance(error, TowpathError):
+            if not isinstance(error, TowpathError | OSError):
                 log.exception("commit %s failed unexpectedly", commit)
             report = replace(report, outcome=await self._judge([error], commit), error=format_error(error))
         report = replace(report, seconds=self._clock.monotonic() - started)

@@ -18,6 +18,7 @@ from towpath.build.host_base import host_platform
 from towpath.build.host_files import Interpreter
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.layout import write_layout
+from towpath.build.remote_base import BaseUnavailableError
 from towpath.errors import IntegrityError
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
@@ -75,7 +76,9 @@ def request(context: Path, service: Service = SENSOR, *, tree_id: str = "") -> B
     )
 
 
-async def push_base(registry: MemoryRegistry, *, platform: Platform | None = None) -> Reference:
+async def push_base(
+    registry: MemoryRegistry, *, platform: Platform | None = None, diff_ids: tuple[Digest, ...] = (Digest.of(b"diff"),)
+) -> Reference:
     """A foreign base of Docker's media types; returns it by digest."""
     reference = Reference.parse("r.example/base:1")
     layer = b"a layer of somebody else"
@@ -83,7 +86,7 @@ async def push_base(registry: MemoryRegistry, *, platform: Platform | None = Non
         ImageConfig(
             platform or host_platform(),
             env={"PATH": "/opt/bin"},
-            diff_ids=(Digest.of(b"their diff"),),
+            diff_ids=diff_ids,
             history=(History("2020-01-01T00:00:00Z", "ADD rootfs"),),
         )
     )
@@ -294,7 +297,9 @@ async def test_an_unreachable_base_names_the_base_and_the_next_step(
         raise PullError(Reference.parse("r.example/base:1"), Failure(PullCause.UNREACHABLE, "connection refused"))
 
     registry.before = refuse
-    with pytest.raises(Exception, match=r"base r\.example/base:1 cannot be pulled \(BaseUnavailable\)") as caught:
+    with pytest.raises(
+        BaseUnavailableError, match=r"base r\.example/base:1 cannot be pulled \(BaseUnavailable\)"
+    ) as caught:
         await builder.build(request(service, replace(SENSOR, base="r.example/base:1")))
 
     assert "connection refused" in str(caught.value)
@@ -303,7 +308,7 @@ async def test_an_unreachable_base_names_the_base_and_the_next_step(
 async def test_a_base_of_another_platform_is_refused(builder: Builder, service: Path, registry: MemoryRegistry) -> None:
     base = await push_base(registry, platform=Platform("linux", "s390x"))
 
-    with pytest.raises(Exception, match="s390x"):
+    with pytest.raises(BaseUnavailableError, match="s390x"):
         await builder.build(request(service, replace(SENSOR, base=str(base))))
 
 
@@ -357,3 +362,59 @@ async def test_a_layout_holds_the_image_under_its_name(builder: Builder, service
         layer.descriptor.digest.hex for layer in image.layers
     }
     assert (tmp_path / "layout" / "index.json").is_file()
+
+
+async def test_a_base_whose_configuration_and_manifest_disagree_is_refused(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    base = await push_base(registry, diff_ids=())
+
+    with pytest.raises(BaseUnavailableError, match="LayerMismatch"):
+        await builder.build(request(service, replace(SENSOR, base=str(base))))
+
+
+async def test_a_base_with_a_missing_layer_leaves_nothing_half_pulled(
+    builder: Builder, service: Path, registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    base = await push_base(registry)
+    del registry.blobs[base.name, Digest.of(b"a layer of somebody else")]
+
+    with pytest.raises(BaseUnavailableError, match="no such blob"):
+        await builder.build(request(service, replace(SENSOR, base=str(base))))
+    assert list((tmp_path / "cache" / "blobs").iterdir()) == []
+
+
+async def test_a_damaged_record_of_a_base_is_pulled_again(
+    builder: Builder, service: Path, registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    pinned = request(service, replace(SENSOR, base=str(await push_base(registry))))
+    first = await builder.build(pinned)
+    for record in (tmp_path / "cache" / "records").iterdir():
+        record.write_text('{"layers": [], "config": "{}"}')
+
+    assert (await builder.build(pinned)).digest == first.digest
+
+
+async def test_a_registry_that_changes_the_manifest_is_caught(
+    builder: Builder, service: Path, registry: MemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rewrite(_reference: Reference, raw: bytes, _media_type: str) -> Digest:
+        return Digest.of(raw + b" ")
+
+    monkeypatch.setattr(registry, "push_manifest", rewrite)
+    with pytest.raises(IntegrityError, match="changed by the registry"):
+        await builder.push(await builder.build(request(service)), REPOSITORY)
+
+
+async def test_a_registry_that_fails_is_not_taken_for_one_without_the_image(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    image = await builder.build(request(service))
+
+    def refuse(_operation: str) -> None:
+        raise PullError(REPOSITORY, Failure(PullCause.ACCESS_DENIED, "401 Unauthorized", 401))
+
+    registry.before = refuse
+    with pytest.raises(PullError, match="AccessDenied"):
+        await builder.push(image, REPOSITORY)
+    assert registry.log == []

@@ -91,7 +91,15 @@ def test_the_labels_tie_the_image_to_its_commit() -> None:
 def test_the_services_variables_win_over_the_bases() -> None:
     config = compose(Service("sensor", "services/sensor", env={"LANG": "de", "MODE": "x"}), make_base())
 
-    assert config.env == {"PATH": "/usr/bin", "LANG": "de", "MODE": "x"}
+    assert config.env.items() >= {"PATH": "/usr/bin", "LANG": "de", "MODE": "x"}.items()
+
+
+def test_the_process_is_told_its_version_and_commit() -> None:
+    told = compose(Service("sensor", "services/sensor"), host()).env
+    own = compose(Service("sensor", "services/sensor", env={"TOWPATH_VERSION": "mine"}), host()).env
+
+    assert (told["TOWPATH_VERSION"], told["TOWPATH_COMMIT"]) == ("sha-0123456", COMMIT)
+    assert own["TOWPATH_VERSION"] == "mine"
 
 
 def test_the_bases_command_does_not_become_arguments_of_ours() -> None:

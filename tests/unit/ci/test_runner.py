@@ -1,6 +1,7 @@
 """CI over pushes: complete sets, one channel that never goes back, and no commit lost to failures or crashes."""
 
 import asyncio
+import errno
 import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -258,6 +259,13 @@ async def test_one_failed_service_publishes_nothing_and_reports_all(world: World
     assert world.runner.find_report(commit) == report
 
 
+async def test_a_full_disk_is_named_with_the_next_step(world: World) -> None:
+    world.builder.failures["sensor"] = OSError(errno.ENOSPC, "No space left on device")
+    await world.push_and_settle({"sensor": "v1"})
+
+    assert "No space left on device\n  next: free space" in world.reports[0].services[0].error
+
+
 async def test_what_the_user_can_mend_is_not_retried_until_a_new_commit(world: World) -> None:
     world.builder.failures["sensor"] = UserError("no entrypoint")
     await world.push_and_settle({"sensor": "v1"})
@@ -270,7 +278,10 @@ async def test_what_the_user_can_mend_is_not_retried_until_a_new_commit(world: W
     assert world.channel() == commit
 
 
-@pytest.mark.parametrize("error", [RemoteError("registry answered 500"), RuntimeError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [RemoteError("registry answered 500"), OSError(errno.ENOSPC, "No space left on device"), RuntimeError("bug")],
+)
 async def test_what_nobody_here_can_mend_is_retried_with_back_off(world: World, error: Exception) -> None:
     world.builder.failures["sensor"] = error
     commit = await world.push_and_settle({"sensor": "v1"})
@@ -316,11 +327,35 @@ async def test_when_the_newest_fails_the_channel_goes_to_the_newest_published_an
 async def test_a_failed_newest_commit_never_takes_the_channel_back(world: World) -> None:
     first = await world.push_and_settle({"sensor": "v1"})
     second = await world.push_and_settle({"sensor": "v2"})
-    await world.push_and_settle({}, broken=UserError("towpath.yaml is invalid"))
+    for _ in range(2):
+        await world.push_and_settle({}, broken=UserError("towpath.yaml is invalid"))
     await world.push(first)
     await world.runner.settled()
 
     assert world.channel() == second
+
+
+async def test_a_commit_pushed_again_while_it_is_worked_on_is_looked_at_again(world: World) -> None:
+    commit = world.source.commit({"sensor": "v1"})
+    world.builder.gates[commit] = asyncio.Event()
+    await world.push(commit)
+    await until(lambda: world.builder.running > 0)
+    await world.push(commit)
+    world.builder.gates[commit].set()
+    await world.runner.settled()
+
+    assert [report.outcome for report in world.reports] == [Outcome.PUBLISHED, Outcome.PUBLISHED]
+    assert len(world.builder.built) == 1
+
+
+async def test_a_report_that_cannot_be_kept_does_not_stop_the_loop(world: World) -> None:
+    reports = world.data / "ci" / "reports"
+    reports.rmdir()
+    reports.write_text("in the way")
+    commit = await world.push_and_settle({"sensor": "v1"})
+
+    assert world.channel() == commit
+    assert world.reports[0].outcome is Outcome.PUBLISHED
 
 
 async def test_a_broken_blueprint_is_reported_with_its_text(world: World) -> None:
