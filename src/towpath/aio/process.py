@@ -59,7 +59,7 @@ async def run(
             *map(str, argv),
             cwd=cwd,
             env={**os.environ, **env} if env else None,
-            stdin=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
@@ -67,7 +67,7 @@ async def run(
     except FileNotFoundError as error:
         raise UserError(f"{program} could not be started (NotInstalled): {argv[0]} does not exist") from error
     try:
-        stdout, stderr = await asyncio.wait_for(child.communicate(stdin), timeout_seconds)
+        stdout, stderr = await asyncio.wait_for(child.communicate(stdin or None), timeout_seconds)
     except TimeoutError as error:
         raise ProcessError(f"{program} did not end (Timeout): {timeout_seconds:g} s passed") from error
     finally:

@@ -152,8 +152,11 @@ async def run(
         GitError: it failed (with `check`) or ran out of time.
     """
     child = await spawn(repository, *arguments, config=config, env=env)
+    if not stdin:
+        # A git that reads nothing may be gone already, and writing nothing to it is an error on uvloop.
+        child.stdin.close()
     try:
-        stdout, stderr = await asyncio.wait_for(child.process.communicate(stdin), timeout_seconds)
+        stdout, stderr = await asyncio.wait_for(child.process.communicate(stdin or None), timeout_seconds)
     except TimeoutError as error:
         raise GitError(f"git {arguments[0]} did not end (Timeout): {timeout_seconds:g} s passed") from error
     finally:
