@@ -41,10 +41,10 @@ class Planned:
     """A plan with all it was made from."""
 
     desired: Desired
-    marked: list[Object]
     live: dict[ObjectKey, Object]
     inventory: dict[ObjectKey, GVK]
     change_set: ChangeSet
+    laid: set[ObjectKey]  # created already, so that the rest could be tried
     error: ApplyError | None = None
 
 
@@ -89,7 +89,7 @@ class Application:
         desired = await self._parts.source.resolve(self.environment)
         hold = self._parts.holds.find(self.environment)
         planned = await self._plan(desired, write=hold is None)
-        self.standing.planned(desired, planned.change_set, hold=hold)
+        self.standing.planned(desired, planned.change_set, done=planned.laid, hold=hold)
         if hold is not None:
             return Result.HELD
         put_off = await self._note_drift(planned.change_set)
@@ -115,7 +115,8 @@ class Application:
         inventory = await self._open_inventory(desired).load()
         live = await read_live(self._parts.client, {**inventory, **versions_of(marked)})
         missing = [obj for obj in marked if obj["kind"] in FOUNDATIONS and key_of(obj) not in live]
-        if missing and write:
+        laid = {key_of(obj) for obj in missing} if write else set()
+        if laid:
             await self._lay_foundations(missing, live, inventory, desired)
         absent = {obj["metadata"]["name"] for obj in missing if obj["kind"] == _NAMED} if not write else set()
         tried = [obj for obj in marked if namespace_of(obj) not in absent]
@@ -131,8 +132,8 @@ class Application:
         # What is skipped is nobody's business here, so neither are the server's objections to it.
         skipped = {change.key for change in change_set.skipped}
         refusals = [refusal for refusal in previews.refusals if refusal.key not in skipped]
-        change_set = self._mark_deletions(change_set)
-        return Planned(desired, marked, live, inventory, change_set, ApplyError(refusals) if refusals else None)
+        error = ApplyError(refusals) if refusals else None
+        return Planned(desired, live, inventory, self._with_history(change_set, laid), laid, error)
 
     def _open_inventory(self, desired: Desired) -> Inventory:
         if self._inventory is None:
@@ -156,16 +157,18 @@ class Application:
             self.standing.wrote(obj)
             self._applied.add(key_of(obj))
 
-    def _mark_deletions(self, change_set: ChangeSet) -> ChangeSet:
-        # An object this process has applied, and that is gone, was deleted by somebody else.
-        return ChangeSet(
-            tuple(
-                replace(change, drift=True)
-                if change.action is Action.CREATED and change.key in self._applied
-                else change
-                for change in change_set.changes
-            )
-        )
+    def _with_history(self, change_set: ChangeSet, laid: set[ObjectKey]) -> ChangeSet:
+        """The plan, with what the plan alone cannot know."""
+        changes = []
+        for change in change_set.changes:
+            if change.key in laid:
+                changes.append(replace(change, action=Action.CREATED))
+            elif change.action is Action.CREATED and change.key in self._applied:
+                # This process has applied it, and it is gone: somebody else has deleted it.
+                changes.append(replace(change, drift=True))
+            else:
+                changes.append(change)
+        return ChangeSet(tuple(changes))
 
     async def _note_drift(self, change_set: ChangeSet) -> set[ObjectKey]:
         """Record every drift, and say which objects are not to be healed in this turn."""
@@ -190,7 +193,7 @@ class Application:
     async def _carry_out(self, planned: Planned, put_off: set[ObjectKey]) -> Result:
         inventory = self._open_inventory(planned.desired)
         refused = {refusal.key for refusal in planned.error.refusals} if planned.error else set()
-        applies = [change for change in planned.change_set.applies if change.key not in put_off]
+        applies = [change for change in planned.change_set.applies if change.key not in put_off | planned.laid]
         managed = {
             change.key: change.gvk
             for change in planned.change_set.changes
@@ -216,7 +219,7 @@ class Application:
         await inventory.save(self._remaining(planned, wanted, deleted))
         self.standing.applied(planned.desired, put_off)
         self._previewer.forget_all_but(managed)
-        return Result.APPLIED if applies or deleted else Result.UNCHANGED
+        return Result.APPLIED if applies or deleted or planned.laid else Result.UNCHANGED
 
     async def _apply(self, wave: Sequence[Change]) -> None:
         by_key = {change.key: change for change in wave}

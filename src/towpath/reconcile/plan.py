@@ -112,7 +112,7 @@ def _plan_apply(desired: Object, live: Object | None, preview: Object | None, ap
         fields=fields,
         desired=desired,
         live=live,
-        drift=tracked and has_applied(live, desired),
+        drift=bool(fields) and tracked and has_applied(live, desired),
     )
 
 

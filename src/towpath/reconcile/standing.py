@@ -5,7 +5,7 @@ the event loop. Its owner publishes what `status` gives.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from towpath.errors import TowpathError
@@ -56,10 +56,12 @@ class Standing:
 
     # --- told by the reconciliation
 
-    def planned(self, desired: Desired, change_set: ChangeSet, *, hold: Hold | None) -> None:
-        """A plan was made: until it is carried out, its writes are what is out of sync."""
+    def planned(
+        self, desired: Desired, change_set: ChangeSet, *, done: Collection[ObjectKey], hold: Hold | None
+    ) -> None:
+        """A plan was made: until it is carried out, its writes that are not done are what is out of sync."""
         self._desired, self._change_set = desired, change_set
-        self._pending = {change.key for change in change_set.writes}
+        self._pending = {change.key for change in change_set.writes}.difference(done)
         self._waiting_wave = None
         self._status = replace(self._status, revision=desired.revision, change_set=change_set, hold=hold)
         self._stamp("planned")
