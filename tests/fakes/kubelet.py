@@ -4,6 +4,7 @@
 failed, finished or made unready on demand.
 """
 
+import contextlib
 from typing import Any
 
 from towpath.aio.clock import Clock, format_rfc3339
@@ -102,7 +103,8 @@ class Kubelet:
 
     async def _write(self, pod: Object, status: dict[str, Any]) -> None:
         patch = Patch(PatchType.STRATEGIC, {"status": status})
-        await self._client.patch(POD, name_of(pod), namespace_of(pod), patch, STATUS)
+        with contextlib.suppress(ApiNotFoundError):  # deleted meanwhile
+            await self._client.patch(POD, name_of(pod), namespace_of(pod), patch, STATUS)
 
     def _is_broken(self, pod: Object) -> bool:
         return any(container.get("image") in self.broken for container in pod["spec"]["containers"])

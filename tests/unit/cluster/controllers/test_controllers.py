@@ -7,9 +7,13 @@ from itertools import count
 import pytest
 
 import towpath.cluster.controllers
-from fakes.workloads import NAMESPACE, Workloads, images, template, v1, workload
+from fakes.workloads import NAMESPACE, POD, Workloads, images, template, v1, workload
+from towpath.cluster.client import EmbeddedClient
+from towpath.cluster.controllers import Controllers
+from towpath.cluster.kernel import Kernel
 from towpath.kube.errors import ApiConflictError
-from towpath.kube.objects import Object, find_path
+from towpath.kube.objects import GVK, Object, find_path
+from towpath.kube.requests import ObjectList
 
 PORTS = [{"port": 80, "targetPort": 8080}]
 
@@ -128,6 +132,36 @@ async def test_closed_controllers_leave_nothing_running(cluster: Workloads) -> N
     await cluster.stop_controllers()
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert cluster.clock.sleepers == 0
+
+
+class LateLists(EmbeddedClient):
+    """Lists of pods come only when they are let through."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(kernel)
+        self.let_through = asyncio.Event()
+
+    async def list(self, gvk: GVK, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:
+        """As the kernel does it, in time."""
+        if gvk == POD:
+            await self.let_through.wait()
+        return await super().list(gvk, namespace, labels=labels, fields=fields)
+
+
+async def test_nothing_is_decided_before_every_cache_is_filled(cluster: Workloads) -> None:
+    for obj in everything():
+        await cluster.create(obj)
+    await cluster.run()
+    before = await cluster.pod_names()
+    await cluster.stop_controllers()
+    client = LateLists(cluster.kernel)
+    cluster.controllers = Controllers(client, clock=cluster.clock, random_suffix=lambda: "extra")
+    starting = asyncio.create_task(cluster.controllers.start())
+    await cluster.clock.settle()
+    client.let_through.set()
+    await starting
+    await cluster.run()
+    assert await cluster.pod_names() == before
 
 
 def test_the_package_offers_the_controllers_and_nothing_else() -> None:
