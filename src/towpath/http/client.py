@@ -28,7 +28,6 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 # A request that may have had an effect is sent again only if the server says it did nothing with it.
 RETRIED_UNSAFE_STATUSES = frozenset({429, 503})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
-PIECE_BYTES = 256 * 1024
 _LOOPBACK_MOUNTS = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
@@ -85,7 +84,8 @@ class Response:
         import httpx  # noqa: PLC0415 - loaded by now; at the top it would cost every command 80 ms
 
         try:
-            async for piece in self._response.aiter_raw(PIECE_BYTES):
+            # No piece size: httpx would gather pieces, and lose what it has gathered when the connection breaks.
+            async for piece in self._response.aiter_raw():
                 yield piece
         except httpx.HTTPError as error:
             raise UnreachableError(self._method, self.url, _describe(error), sent=True) from error
