@@ -9,13 +9,21 @@ from typing import cast
 
 import orjson
 
+from towpath.kube.errors import BadRequestError
 from towpath.kube.objects import Object, ObjectKey
 from towpath.kube.requests import EventType
 
 
 def encode(obj: Object) -> bytes:
-    """An object as its final JSON bytes."""
-    return orjson.dumps(obj)
+    """An object as its final JSON bytes.
+
+    Raises:
+        BadRequestError: JSON cannot say it: an integer of more than 64 bits, half a surrogate pair.
+    """
+    try:
+        return orjson.dumps(obj)
+    except orjson.JSONEncodeError as error:
+        raise BadRequestError(f"object cannot be encoded as JSON (BadValue): {error}") from error
 
 
 def decode(body: bytes) -> Object:

@@ -44,7 +44,7 @@ class Collector:
             record = self._store.find(change.key)
             if record is not None:
                 self._collect(record)
-        if _waits(change.object):
+        if b'"deletionTimestamp"' in change.body and _waits(change.object):
             record = self._store.find(change.key)
             if record is not None:
                 self._delete_dependents(record)

@@ -161,7 +161,7 @@ class Kernel:
         """
         kind = _kind_of(gvk, namespace)
         selection = Selection.parse(labels=labels, fields=fields)
-        watch = Watch(gvk, namespace, selection, hub=self._hub, clock=self._clock if bookmarks else None)
+        watch = Watch(gvk, kind.namespace, selection, hub=self._hub, clock=self._clock if bookmarks else None)
         if resource_version in {"", "0"}:
             watch.begin(record.body for record in self._store.records(kind) if selection.matches(record.parse()))
         else:

@@ -112,10 +112,11 @@ class Store:
         Raises:
             StorageError: the disk refused; nothing was kept.
         """
-        self.log.begin()
         changes: list[Change] = []
         kept = False
         with storage_errors():
+            self._leave_failed_transaction()
+            self.log.begin()
             self._connection.execute("BEGIN IMMEDIATE")
             self._changes = changes
             try:
@@ -171,8 +172,14 @@ class Store:
         for record in self._select("expires IS NOT NULL AND expires <= ?", self._now()):
             self.remove(record)
 
+    def _leave_failed_transaction(self) -> None:
+        """Undo what a failed ROLLBACK left open, so that nobody reads what was never committed."""
+        if self._changes is None and self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
     def _select(self, where: str, *arguments: object) -> list[Record]:
         with storage_errors():
+            self._leave_failed_transaction()
             rows = self._connection.execute(f"SELECT {COLUMNS} FROM object WHERE {where}", arguments).fetchall()  # noqa: S608
         return [Record(stored_key(*row[:3]), *row[3:]) for row in rows]
 

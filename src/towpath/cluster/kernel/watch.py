@@ -79,7 +79,7 @@ class Watch(AsyncIterator[WatchEvent]):
 
     def offer(self, change: Change) -> None:
         """Queue what the reader should see of a change of its kind."""
-        if self._namespace and change.key.namespace != self._namespace:
+        if self._overrun or (self._namespace and change.key.namespace != self._namespace):
             return
         event = self._selection.event(change)
         if event is None:
