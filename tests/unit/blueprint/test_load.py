@@ -193,7 +193,8 @@ def test_a_directory_whose_name_is_no_label_is_reported_where_it_is() -> None:
     assert problems_of("", ["services/My_Thing/main.py"]) == [
         (
             "services/My_Thing: the directory's name is not a DNS label: lower-case letters, digits and hyphens, at "
-            "most 63 characters; rename it, name it with services.<name>.path, or leave it out with services.My_Thing: false"
+            "most 63 characters; rename it, name it with services.<name>.path, or leave it out with "
+            "services.My_Thing: false"
         )
     ]
     assert load("services: {my-thing: {path: services/My_Thing}}", ["services/My_Thing/main.py"]).services

@@ -45,7 +45,7 @@ def test_its_blueprint_has_the_two_services_and_the_two_environments(platform: P
 
 def test_nothing_is_left_to_fill_in(platform: Path) -> None:
     for path in platform.rglob("*"):
-        assert not path.is_file() or not re.search(r"\{\{[a-z]+\}\}", path.read_text())
+        assert not path.is_file() or not re.search(r"\{\{(name|registry|unreleased)\}\}", path.read_text())
     assert (platform / ".gitignore").read_text().splitlines()[1] == "/.towpath/"
 
 
