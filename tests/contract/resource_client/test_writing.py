@@ -183,12 +183,14 @@ async def test_a_dry_run_shows_the_result_and_keeps_nothing(world: World) -> Non
     dry = options(dry_run=True)
     created = await world.client.create(world.deployment(), dry)
     assert created["spec"]["strategy"]["type"] == "RollingUpdate"
+    assert "resourceVersion" not in created["metadata"]
     assert await world.is_gone(DEPLOYMENT, "sensor")
     stored = await world.client.create(world.deployment(), options())
     patch = Patch(PatchType.MERGE, {"spec": {"paused": True}})
     patched = await world.client.patch(DEPLOYMENT, "sensor", world.namespace, patch, dry)
     assert patched["spec"]["paused"] is True
     assert patched["metadata"]["generation"] == stored["metadata"]["generation"] + 1
+    assert patched["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
     assert await world.get(DEPLOYMENT, "sensor") == stored
 
 
