@@ -314,3 +314,62 @@ async def test_a_deployment_at_rest_is_not_written_to(cluster: Workloads) -> Non
     await cluster.run()
     await cluster.advance(3600)
     assert cluster.kernel.revision == revision
+
+
+async def test_a_new_image_and_a_new_size_at_once_both_arrive(cluster: Workloads) -> None:
+    created = await rolled_out(cluster)
+    pod_spec = {"containers": [{"name": "main", "image": "sensor:2"}]}
+    await cluster.change(created, {"spec": {"replicas": 5, "template": {"spec": pod_spec}}})
+    await cluster.run()
+    assert images(await cluster.pods()) == ["sensor:2"] * 5
+    assert condition(await cluster.fresh(created), "Progressing")["reason"] == "NewReplicaSetAvailable"
+
+
+async def test_the_next_pods_wait_for_min_ready_seconds(cluster: Workloads) -> None:
+    bounds = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    created = await rolled_out(cluster, replicas=2, strategy=bounds)
+    await cluster.change(created, {"spec": {"minReadySeconds": 30}})
+    await cluster.advance(30)
+    await set_image(cluster, created, "sensor:2")
+    await cluster.run()
+    assert sorted(images(await cluster.pods())) == ["sensor:1", "sensor:1", "sensor:2"]
+    for _ in range(3):
+        await cluster.advance(30)
+        await cluster.run()
+    assert images(await cluster.pods()) == ["sensor:2"] * 2
+
+
+async def test_annotations_of_the_deployment_are_inherited_but_kubectls_own_is_not(cluster: Workloads) -> None:
+    bare = deployment()
+    bare["metadata"]["annotations"] = {
+        "kubernetes.io/change-cause": "first release",
+        "kubectl.kubernetes.io/last-applied-configuration": "{}",
+    }
+    await cluster.create(bare)
+    await cluster.run()
+    (replicaset,) = await cluster.all(REPLICA_SET)
+    annotations = replicaset["metadata"]["annotations"]
+    assert annotations["kubernetes.io/change-cause"] == "first release"
+    assert "kubectl.kubernetes.io/last-applied-configuration" not in annotations
+
+
+async def test_without_a_deadline_there_is_no_progress_to_report(cluster: Workloads) -> None:
+    created = await rolled_out(cluster, progressDeadlineSeconds=2**31 - 1)
+    stored = await cluster.fresh(created)
+    assert [one["type"] for one in stored["status"]["conditions"]] == ["Available"]
+
+
+async def test_the_failure_of_a_replica_set_is_the_deployments_too(cluster: Workloads) -> None:
+    cluster.refusals["Pod"] = InvalidError("no such volume")
+    created = await cluster.create(deployment())
+
+    async def is_reported() -> bool:
+        conditions = find_path(await cluster.fresh(created), "status", "conditions") or []
+        return any(one["type"] == "ReplicaFailure" for one in conditions)
+
+    await cluster.until(is_reported)
+    assert condition(await cluster.fresh(created), "ReplicaFailure")["message"] == "no such volume"
+    cluster.refusals.clear()
+    await cluster.run()
+    types = [one["type"] for one in (await cluster.fresh(created))["status"]["conditions"]]
+    assert sorted(types) == ["Available", "Progressing"]
