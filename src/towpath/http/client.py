@@ -5,7 +5,9 @@ followed here: who follows decides what a foreign host may see. A body is given 
 retry sends it from its start.
 """
 
+import os
 import re
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -194,7 +196,18 @@ def _parse_retry_after(value: str, now: float) -> float:
         return 0.0
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
+    """The cause in the words of the network; the engine's own words hide it ("All connection attempts failed")."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+            continue
+        if isinstance(cause, socket.gaierror):
+            return "no such host"
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+        cause = cause.__cause__ or cause.__context__
     return str(error) or type(error).__name__
 
 

@@ -17,7 +17,7 @@ from towpath.http.credentials import format_basic
 from towpath.oci.challenge import Challenge, Scope, parse_challenges
 from towpath.oci.errors import parse_errors
 from towpath.oci.keyring import Credential
-from towpath.ociclient.errors import Failure, PullCause, format_entries
+from towpath.ociclient.errors import Failure, PullCause, describe_unreachable, format_entries
 
 # 60: what the token specification assumes when the server does not say.
 DEFAULT_TOKEN_SECONDS = 60
@@ -101,8 +101,7 @@ class Authorizer:
                 body = await response.read(TOKEN_RESPONSE_LIMIT)
                 status = response.status
         except UnreachableError as error:
-            failure = Failure(PullCause.UNREACHABLE, error.detail, url=error.url, method="GET", anonymous=anonymous)
-            raise TokenFailureError(failure) from error
+            raise TokenFailureError(describe_unreachable(error)) from error
         except ResponseTooLargeError as error:
             raise TokenFailureError(Failure(PullCause.SERVER_ERROR, error.message, url=realm)) from error
         if status >= 400:

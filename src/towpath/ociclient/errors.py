@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from towpath.errors import ConflictError, IntegrityError, RemoteError
+from towpath.http.client import UnreachableError
 from towpath.oci.errors import ErrorEntry
 from towpath.oci.reference import Reference
 
@@ -53,6 +55,7 @@ class Failure:
     url: str = ""
     method: str = ""
     anonymous: bool = False
+    connected: bool = True
     challenge_error: str = ""
     codes: tuple[str, ...] = ()
 
@@ -107,7 +110,7 @@ class PullError(RegistryRequestError):
             denied = "pull access denied, repository does not exist or may require authorization"
             return f"{denied}: {server}authorization failed"
         if self.cause is PullCause.UNREACHABLE:
-            return f'failed to do request: {failure.method.capitalize()} "{failure.url}": {failure.detail}'
+            return f'failed to do request: {failure.method.capitalize()} "{failure.url}": {_dial_text(failure)}'
         host, target = self.reference.registry, self.reference.target
         return f"pulling from host {host} failed with status code [manifests {target}]: {format_status(failure.status)}"
 
@@ -132,12 +135,28 @@ class CorruptContentError(IntegrityError):
     """The bytes that arrived are not the ones their digest names."""
 
 
+def _dial_text(failure: Failure) -> str:
+    """How Go words a failure to connect."""
+    if failure.connected:
+        return failure.detail
+    parts = urlsplit(failure.url)
+    if failure.detail == "no such host":
+        return f"dial tcp: lookup {parts.hostname}: no such host"
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    return f"dial tcp {parts.hostname}:{port}: connect: {failure.detail}"
+
+
 def format_status(status: int) -> str:
     """`403 Forbidden`, as Go prints a status."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
+
+
+def describe_unreachable(error: UnreachableError) -> Failure:
+    """The facts of a request that got no response."""
+    return Failure(PullCause.UNREACHABLE, error.detail, url=error.url, method=error.method, connected=error.sent)
 
 
 def format_entries(status: int, entries: list[ErrorEntry]) -> str:

@@ -15,7 +15,14 @@ from towpath.oci.errors import parse_errors
 from towpath.oci.keyring import Credential, Keyring
 from towpath.oci.reference import DEFAULT_REGISTRY, Reference
 from towpath.ociclient.authorization import Authorizer, TokenFailureError
-from towpath.ociclient.errors import Failure, PullCause, PullError, RegistryRequestError, format_entries
+from towpath.ociclient.errors import (
+    Failure,
+    PullCause,
+    PullError,
+    RegistryRequestError,
+    describe_unreachable,
+    format_entries,
+)
 
 DOCKER_HUB_HOST = "registry-1.docker.io"
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -123,7 +130,7 @@ class Session:
             try:
                 response = await self._http.send(request)
             except UnreachableError as error:
-                failure = Failure(PullCause.UNREACHABLE, error.detail, url=error.url, method=call.method)
+                failure = describe_unreachable(error)
                 raise call.error(reference, failure) from error
             location = response.headers.get("location", "")
             if response.status not in REDIRECTS or not location:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fakes.registry import password, push_bytes, push_image, serve_registry
+from towpath.http.client import UnreachableError
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -15,7 +16,15 @@ from towpath.oci.manifest import Index, format_manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.ociclient.client import RegistryClient
-from towpath.ociclient.errors import CorruptContentError, DeleteError, PullCause, PullError, PushError, TagTakenError
+from towpath.ociclient.errors import (
+    CorruptContentError,
+    DeleteError,
+    PullCause,
+    PullError,
+    PushError,
+    TagTakenError,
+    describe_unreachable,
+)
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64", "v8")
@@ -168,10 +177,18 @@ async def test_a_registry_that_is_down_is_named(unused_tcp_port: int) -> None:
     reference = Reference.parse(f"127.0.0.1:{unused_tcp_port}/lab/app:canary")
     with pytest.raises(PullError, match="Unreachable") as caught:
         await client.resolve(reference)
-    assert f'failed to do request: Head "http://127.0.0.1:{unused_tcp_port}/v2/lab/app/manifests/canary": ' in (
-        caught.value.containerd_text()
-    )
+    url = f"http://127.0.0.1:{unused_tcp_port}/v2/lab/app/manifests/canary"
+    cause = f"dial tcp 127.0.0.1:{unused_tcp_port}: connect: connection refused"
+    assert caught.value.containerd_text().endswith(f'failed to do request: Head "{url}": {cause}')
     await client.close()
+
+
+def test_a_name_that_does_not_resolve_reads_as_in_containerd() -> None:
+    unreachable = UnreachableError("HEAD", "https://registry.invalid/v2/app/manifests/v1", "no such host", sent=False)
+    error = PullError(Reference.parse("registry.invalid/app:v1"), describe_unreachable(unreachable))
+    assert error.containerd_text().endswith(
+        'Head "https://registry.invalid/v2/app/manifests/v1": dial tcp: lookup registry.invalid: no such host'
+    )
 
 
 async def test_every_matching_credential_is_tried_and_the_right_one_remembered(tmp_path: Path) -> None:
