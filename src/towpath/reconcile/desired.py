@@ -7,6 +7,7 @@ answer for an unchanged branch costs one look into the repository and one reques
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,6 +25,8 @@ from towpath.source.commits import Commit
 
 # `Towpath-Prune: prod` on the head commit says that its author knows what it deletes there.
 PRUNE_TRAILER = "Towpath-Prune"
+# The head, and the commits around it while several pushes are on their way.
+REMEMBERED_COMMITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,15 @@ class Repository(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _CommitFacts:
+    """What a commit says to every environment; commits never change."""
+
+    blueprint: Blueprint
+    ids: dict[str, str | None]  # of the manifests' and the services' directories
+    prune_confirmed: frozenset[str]  # environments
+
+
 class GitDesiredSource:
     """Desired states from the platform repository, the renderer and the registry."""
 
@@ -109,6 +121,8 @@ class GitDesiredSource:
         self._trees = trees
         self._renderer = renderer
         self._resolver = resolver
+        self._commits: OrderedDict[str, _CommitFacts] = OrderedDict()
+        self._reading = asyncio.Lock()
 
     async def resolve(self, environment: str) -> Desired:
         """What the environment is to be at the head of the branch.
@@ -124,27 +138,41 @@ class GitDesiredSource:
                 f"environment {environment} has no desired state (NoCommit): branch {self._branch} is empty",
                 hint=f"push a commit to {self._branch}",
             )
-        blueprint = await self._blueprint_at(head)
-        settings = blueprint.get_environment(environment)
-        top = settings.overlay.strip("/").split("/")[0]
-        services = [service.path for service in blueprint.services.values()]
-        ids, commit = await asyncio.gather(
-            self._repository.tree_ids(head, [top, *services]), self._repository.get_commit(head)
-        )
-        objects = await self._render(head, settings, top, ids.get(top))
+        facts = await self._read_commit(head)
+        settings = facts.blueprint.get_environment(environment)
+        top = _top(settings)
+        objects = await self._render(head, settings, top, facts.ids.get(top))
         _set_namespaces(objects, environment)
-        artifacts, not_promoted = await self._resolve_images(blueprint, objects)
+        artifacts, not_promoted = await self._resolve_images(facts.blueprint, objects)
         return Desired(
             environment=environment,
-            platform=blueprint.name,
+            platform=facts.blueprint.name,
             revision=head,
             objects=tuple(obj for obj in objects if key_of(obj) not in not_promoted),
             artifacts=artifacts,
             not_promoted=not_promoted,
-            caught_up=_is_caught_up(blueprint, artifacts.values(), ids),
-            prune_confirmed=environment in {name for key, value in commit.trailers if key == PRUNE_TRAILER
-                                            for name in value.replace(",", " ").split()},
-        )  # fmt: skip
+            caught_up=_is_caught_up(facts, artifacts.values()),
+            prune_confirmed=environment in facts.prune_confirmed,
+        )
+
+    async def _read_commit(self, head: str) -> _CommitFacts:
+        # Under one lock, so that environments asking side by side for a new commit read it once.
+        async with self._reading:
+            known = self._commits.get(head)
+            if known is None:
+                known = self._commits[head] = await self._ask_repository(head)
+                while len(self._commits) > REMEMBERED_COMMITS:
+                    self._commits.popitem(last=False)
+        return known
+
+    async def _ask_repository(self, head: str) -> _CommitFacts:
+        blueprint = await self._blueprint_at(head)
+        tops = {_top(settings) for settings in blueprint.environments.values()}
+        paths = [*sorted(tops), *(service.path for service in blueprint.services.values())]
+        ids, commit = await asyncio.gather(self._repository.tree_ids(head, paths), self._repository.get_commit(head))
+        values = [value for key, value in commit.trailers if key == PRUNE_TRAILER]
+        confirmed = frozenset(name for value in values for name in value.replace(",", " ").split())
+        return _CommitFacts(blueprint, ids, confirmed)
 
     async def _render(self, head: str, settings: Environment, top: str, tree_id: str | None) -> list[Object]:
         overlay = settings.overlay.strip("/")
@@ -192,9 +220,14 @@ def _set_namespaces(objects: Iterable[Object], default: str) -> None:
             metadata_of(obj)["namespace"] = default
 
 
-def _is_caught_up(blueprint: Blueprint, artifacts: Iterable[Artifact], ids: dict[str, str | None]) -> bool:
+def _top(settings: Environment) -> str:
+    """The directory that is exported: an overlay refers to bases beside it."""
+    return settings.overlay.strip("/").split("/")[0]
+
+
+def _is_caught_up(facts: _CommitFacts, artifacts: Iterable[Artifact]) -> bool:
     for artifact in artifacts:
-        service = blueprint.services.get(artifact.service)
-        if artifact.channel and artifact.tree and service is not None and ids.get(service.path) != artifact.tree:
+        service = facts.blueprint.services.get(artifact.service)
+        if artifact.channel and artifact.tree and service is not None and facts.ids.get(service.path) != artifact.tree:
             return False
     return True

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from towpath.aio.tasks import Background
 from towpath.kube.errors import ExpiredError
 from towpath.kube.objects import GVK, Object, ObjectKey, key_of, labels_of, resource_version_of, uid_of
-from towpath.kube.requests import EventType
+from towpath.kube.requests import EventType, ObjectList
 from towpath.reconcile.marks import ENVIRONMENT_LABEL
 from towpath.reconcile.ports import ResourceReader
 
@@ -70,7 +70,7 @@ class LiveView:
         kind, namespace, labels = scope
         while True:
             listed = await self._reader.list(kind, namespace, labels=labels)
-            self._relist(scope, listed.items)
+            self._relist(scope, listed)
             self._synced[scope].set()
             try:
                 events = self._reader.watch(kind, namespace, labels=labels, resource_version=listed.resource_version)
@@ -82,14 +82,17 @@ class LiveView:
             except ExpiredError:
                 continue
 
-    def _relist(self, scope: _Scope, items: list[Object]) -> None:
+    def _relist(self, scope: _Scope, listed: ObjectList) -> None:
         kind, namespace, labels = scope
-        listed = {key_of(obj) for obj in items}
+        names = {key_of(obj) for obj in listed.items}
+        moment = _number(listed.resource_version)
         for key, obj in list(self._objects.items()):
             in_scope = (key.group, key.kind) == (kind.group, kind.kind) and namespace in {"", key.namespace}
-            if in_scope and (not labels or ENVIRONMENT_LABEL in labels_of(obj)) and key not in listed:
+            in_scope = in_scope and (not labels or ENVIRONMENT_LABEL in labels_of(obj))
+            # What is newer than the list was written while it was on its way; the watch will tell of it.
+            if in_scope and key not in names and _version(obj) <= moment:
                 self._replace(key, None)
-        for obj in items:
+        for obj in listed.items:
             self.put(obj)
 
     def _remove(self, obj: Object) -> None:
@@ -107,6 +110,9 @@ class LiveView:
 
 
 def _version(obj: Object) -> int:
+    return _number(resource_version_of(obj))
+
+
+def _number(text: str) -> int:
     # Comparable numbers since Kubernetes 1.35, and in every etcd-backed server before.
-    text = resource_version_of(obj)
     return int(text) if text.isdecimal() else 0

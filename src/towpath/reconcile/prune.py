@@ -8,13 +8,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from towpath.errors import RefusedError
 from towpath.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
 from towpath.kube.objects import GVK, ObjectKey, uid_of
 from towpath.kube.requests import DeleteOptions, Propagation
 from towpath.reconcile.changes import Change, ChangeSet
-from towpath.reconcile.ports import ResourceWriter
 from towpath.reconcile.refusals import ApplyError, Refusal, explain_refusal
 
 # Their deletion takes along what no commit brings back.
@@ -36,6 +36,14 @@ class PruneBudget:
     def allows(self, count: int, *, of: int) -> bool:
         """Whether `count` deletions from an inventory of `of` objects need no confirmation."""
         return count <= self.few or (count <= self.most and count * 100 <= self.percent * of)
+
+
+class Deleter(Protocol):
+    """What pruning needs of the cluster."""
+
+    async def delete(self, gvk: GVK, name: str, namespace: str, options: DeleteOptions) -> None:
+        """Ask for deletion. Raises ApiNotFoundError, ApiConflictError when the uid is another."""
+        ...
 
 
 class PruneRefusedError(RefusedError):
@@ -72,7 +80,7 @@ def check_prune(
         )
 
 
-async def prune(writer: ResourceWriter, changes: Iterable[Change]) -> list[ObjectKey]:
+async def prune(writer: Deleter, changes: Iterable[Change]) -> list[ObjectKey]:
     """Delete the live objects of `changes`, in order; the keys of those that are deleted or gone come back.
 
     Raises:
