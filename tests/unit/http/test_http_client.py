@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -9,7 +10,7 @@ from starlette.requests import Request as ServerRequest
 from starlette.responses import Response as ServerResponse
 from starlette.routing import Route
 
-from towpath.http.client import HttpClient, Request, ResponseTooLargeError, UnreachableError
+from towpath.http.client import HttpClient, Request, ResponseTooLargeError, UnreachableError, _describe
 from towpath.http.server import Listener
 
 NOW = 1_769_851_800.0
@@ -145,6 +146,14 @@ async def test_a_refused_connection_is_tried_again_then_told(unused_tcp_port: in
     assert not caught.value.sent
     assert len(clock.slept) == 3
     await client.close()
+
+
+def test_the_cause_is_told_and_not_how_it_was_wrapped() -> None:
+    wrapped = OSError("All connection attempts failed")
+    wrapped.__cause__ = ExceptionGroup("several", [socket.gaierror(-2, "Name or service not known")])
+    assert _describe(wrapped) == "no such host"
+    assert _describe(ValueError("odd")) == "odd"
+    assert _describe(TimeoutError()) == "TimeoutError"
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://", "ftp://127.0.0.1/x"])
