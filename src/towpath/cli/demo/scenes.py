@@ -1,6 +1,7 @@
 """The story of the demo, one function a scene; the first line of each docstring is its title."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from towpath.cli.demo.stage import Stage, is_healthy
 from towpath.oci.tags import sha_tag
@@ -8,7 +9,9 @@ from towpath.oci.tags import sha_tag
 SOAK = "3s"
 REFUSED = 3
 PROD_OVERLAY = "k3s/overlays/prod/kustomization.yaml"
-LAST_LINE_OF_SENSOR = "    sys.exit(main())"
+SENSOR = "services/sensor/main.py"
+GOOD_LINE = "    sys.exit(main())"
+BAD_LINE = '    raise RuntimeError("calibration table is missing")'
 
 
 def scaffold_and_start(stage: Stage) -> None:
@@ -20,9 +23,8 @@ def scaffold_and_start(stage: Stage) -> None:
 
 
 def push_and_build(stage: Stage) -> None:
-    """Git push: the services are built, and dev follows."""
-    commit = stage.commit_and_push("Shorten the soak", first=True)
-    tag = sha_tag(commit)
+    """A push: the services are built, and dev follows."""
+    tag = sha_tag(stage.commit_and_push("Shorten the soak", first=True))
     seconds = stage.await_service("dev", "sensor", f"healthy at {tag}", is_healthy(tag))
     stage.await_service("dev", "chaos-controller", f"healthy at {tag}", is_healthy(tag))
     stage.say(f"The sensor answers in dev {seconds:.1f} s after the push. Prod waits for a promotion.")
@@ -32,36 +34,35 @@ def push_and_build(stage: Stage) -> None:
 def promote(stage: Stage) -> None:
     """The gate: prod gets what dev has verified, by a commit."""
     stage.type("towpath", "promote", "sensor", "--to", "prod", "--wait", "60")
-    tag = sha_tag(stage.head())
+    stage.type("git", "pull", "-q", "--rebase", "towpath", "main", quiet=True)
+    stage.type("git", "log", "-1", "--format=%B")
+    tag = _tag_in_prod(stage)
     seconds = stage.await_service("prod", "sensor", f"healthy at {tag}", is_healthy(tag))
     stage.say(f"Three sensors are ready in prod {seconds:.1f} s later.")
-    stage.type("git", "pull", "-q", "--rebase", "towpath", "main")
-    stage.type("git", "log", "-1", "--format=%s%n%n%b")
 
 
 def refuse_the_full_sha(stage: Stage) -> None:
     """The mistake that Towpath was born from: a full-length SHA."""
-    stage.type("towpath", "promote", "sensor", "--to", "prod", "--tag", f"sha-{stage.head()}", expect=REFUSED)
+    full = stage.commit_of(_tag_in_prod(stage))
+    stage.type("towpath", "promote", "sensor", "--to", "prod", "--tag", f"sha-{full}", expect=REFUSED)
 
 
 def heal_a_live_edit(stage: Stage) -> None:
     """A live edit behind Git's back is healed, and named."""
     stage.type("kubectl", "-n", "prod", "scale", "statefulset/sensor", "--replicas=1")
-
     stage.await_("the drift to be named", lambda: "behind Git's back" in str(stage.explain("prod")))
-    tag = next(one["tag"] for one in _services(stage, "prod") if one["service"] == "sensor")
-    seconds = stage.await_service("prod", "sensor", "three again", is_healthy(tag))
+    seconds = stage.await_service("prod", "sensor", "three again", is_healthy(_tag_in_prod(stage)))
     stage.say(f"Three sensors again after {seconds:.1f} s.")
     stage.type("towpath", "explain", "prod", "sensor", shown=lambda line: "behind Git" in line)
 
 
 def refuse_a_bad_version(stage: Stage) -> None:
     """A bad version goes to dev, and the gate refuses it."""
-    stage.edit("services/sensor/main.py", LAST_LINE_OF_SENSOR, '    raise RuntimeError("calibration table is missing")')
+    stage.edit(SENSOR, GOOD_LINE, BAD_LINE)
     tag = sha_tag(stage.commit_and_push("Read the calibration table"))
 
-    def is_bad(service: dict[str, str]) -> bool:
-        return service["tag"] == tag and service["health"] == "Degraded"
+    def is_bad(service: dict[str, Any]) -> bool:
+        return bool(service["tag"] == tag and service["health"] == "Degraded")
 
     seconds = stage.await_service("dev", "sensor", f"degraded at {tag}", is_bad)
     stage.say(f"dev shows it {seconds:.1f} s after the push:")
@@ -72,14 +73,10 @@ def refuse_a_bad_version(stage: Stage) -> None:
 def roll_back(stage: Stage) -> None:
     """The bad version is forced into prod by hand, and rolled back."""
     bad = sha_tag(stage.head())
-    good = next(one["tag"] for one in _services(stage, "prod") if one["service"] == "sensor")
+    good = _tag_in_prod(stage)
     stage.edit(PROD_OVERLAY, good, bad)
     stage.commit_and_push("Force the calibration table into prod")
-
-    def is_bad(service: dict[str, str]) -> bool:
-        return service["health"] == "Degraded"
-
-    stage.await_service("prod", "sensor", "degraded", is_bad)
+    stage.await_service("prod", "sensor", "degraded", lambda service: bool(service["health"] == "Degraded"))
     stage.type("towpath", "status", "prod")
     stage.type("towpath", "rollback", "prod", "--reason", "calibration table is missing")
     seconds = stage.await_service("prod", "sensor", f"healthy at {good}", is_healthy(good))
@@ -87,10 +84,22 @@ def roll_back(stage: Stage) -> None:
     stage.type("towpath", "promote", "sensor", "--to", "prod", "--tag", bad, expect=REFUSED, shown=_is_blocker)
 
 
+def mend(stage: Stage) -> None:
+    """The fix: pushed, running in dev, and promoted."""
+    stage.edit(SENSOR, BAD_LINE, f"{GOOD_LINE}  # without a calibration table")
+    tag = sha_tag(stage.commit_and_push("Do without the calibration table"))
+    seconds = stage.await_service("dev", "sensor", f"healthy at {tag}", is_healthy(tag))
+    stage.say(f"dev is healthy {seconds:.1f} s after the push.")
+    stage.type("towpath", "promote", "sensor", "--to", "prod", "--wait", "60", shown=lambda line: "promoted" in line)
+    seconds = stage.await_service("prod", "sensor", f"healthy at {tag}", is_healthy(tag))
+    stage.say(f"prod follows {seconds:.1f} s later.")
+
+
 def look_back(stage: Stage) -> None:
-    """The ledger and the waterfall: read from Git and measured on the way."""
+    """The waterfall and the ledger: measured on the way, and read from Git."""
+    stage.type("towpath", "history", "dev", "--timeline", "-n", "2")
     stage.type("towpath", "history")
-    stage.type("towpath", "history", "dev", "--timeline", "-n", "1")
+    stage.type("towpath", "where", stage.commit_of(_tag_in_prod(stage))[:7])
 
 
 SCENES: Sequence[Callable[[Stage], None]] = (
@@ -101,14 +110,20 @@ SCENES: Sequence[Callable[[Stage], None]] = (
     heal_a_live_edit,
     refuse_a_bad_version,
     roll_back,
+    mend,
     look_back,
 )
 
 
-def _services(stage: Stage, environment: str) -> list[dict[str, str]]:
-    found = [one for one in stage.status()["environments"] if one["name"] == environment]
-    services: list[dict[str, str]] = found[0]["services"]
-    return services
+def _tag_in_prod(stage: Stage) -> str:
+    """The version of the sensor that prod is to run; waits until the platform has taken up the newest commit."""
+
+    def sensor() -> dict[str, Any]:
+        prod = next(one for one in stage.status()["environments"] if one["name"] == "prod")
+        return next((one for one in prod["services"] if one["service"] == "sensor"), {})
+
+    stage.await_("prod to have a version of the sensor", lambda: bool(sensor().get("tag")))
+    return str(sensor()["tag"])
 
 
 def _is_blocker(line: str) -> bool:

@@ -19,7 +19,7 @@ from towpath.errors import RemoteError, TowpathError, UserError
 
 # Far above what any scene takes: a wait that long is a failure of the product, and says so.
 PATIENCE_SECONDS = 90.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 STOP_SECONDS = 20.0
 BIN = Path(sys.executable).parent
 SHOWN_LINES = 14
@@ -159,8 +159,15 @@ class Stage:
 
     def head(self) -> str:
         """The newest commit of the working copy."""
-        asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=self.root, capture_output=True, text=True, check=True)
-        return asked.stdout.strip()
+        return self._resolve("HEAD")
+
+    def commit_of(self, tag: str) -> str:
+        """The full id of the commit that a `sha-` tag names."""
+        return self._resolve(tag.removeprefix("sha-"))
+
+    def _resolve(self, revision: str) -> str:
+        argv = ["git", "rev-parse", revision]
+        return subprocess.run(argv, cwd=self.root, capture_output=True, text=True, check=True).stdout.strip()
 
     def status(self) -> dict[str, Any]:
         """What `towpath status -o json` would print."""
