@@ -100,7 +100,7 @@ async def _write_blobs(repository: Path, entries: Sequence[TreeEntry], destinati
     if not blobs:
         return
     child = await git.spawn(repository, "cat-file", "--batch")
-    asking = asyncio.create_task(_ask(child.stdin, blobs))
+    asking = asyncio.create_task(_ask(child, blobs))
     try:
         for entry in blobs:
             await _write_blob(child.stdout, entry, destination)
@@ -111,10 +111,9 @@ async def _write_blobs(repository: Path, entries: Sequence[TreeEntry], destinati
         await asyncio.shield(child.stop())
 
 
-async def _ask(stdin: asyncio.StreamWriter, blobs: Sequence[TreeEntry]) -> None:
+async def _ask(child: git.Child, blobs: Sequence[TreeEntry]) -> None:
     for start in range(0, len(blobs), 500):  # 500 ids fill half a pipe
-        stdin.write("".join(f"{entry.id}\n" for entry in blobs[start : start + 500]).encode())
-        await stdin.drain()
+        await child.feed("".join(f"{entry.id}\n" for entry in blobs[start : start + 500]).encode())
 
 
 async def _write_blob(stdout: asyncio.StreamReader, entry: TreeEntry, destination: Path) -> None:

@@ -74,6 +74,14 @@ class Child:
     stdout: asyncio.StreamReader
     stderr: asyncio.StreamReader
 
+    async def feed(self, chunk: bytes) -> None:
+        """Write to it; one that has ended or does not listen is no error here, because its answer says why."""
+        # RuntimeError: uvloop's way of saying that the pipe is closed.
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            if not self.stdin.is_closing():
+                self.stdin.write(chunk)
+                await self.stdin.drain()
+
     async def stop(self) -> None:
         """End it and all it started: asked first, so that it removes its locks, then killed."""
         self.stdin.close()
@@ -152,19 +160,26 @@ async def run(
         GitError: it failed (with `check`) or ran out of time.
     """
     child = await spawn(repository, *arguments, config=config, env=env)
-    if not stdin:
-        # A git that reads nothing may be gone already, and writing nothing to it is an error on uvloop.
-        child.stdin.close()
     try:
-        stdout, stderr = await asyncio.wait_for(child.process.communicate(stdin or None), timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            _, stdout, stderr = await asyncio.gather(
+                _feed_whole(child, stdin), child.stdout.read(), child.stderr.read()
+            )
+            code = await child.process.wait()
     except TimeoutError as error:
         raise GitError(f"git {arguments[0]} did not end (Timeout): {timeout_seconds:g} s passed") from error
     finally:
         await asyncio.shield(child.stop())
-    completed = Completed(child.process.returncode if child.process.returncode is not None else -1, stdout, stderr)
+    completed = Completed(code, stdout, stderr)
     if check and completed.returncode != 0:
         raise GitError(f"git {arguments[0]} failed (exit code {completed.returncode}): {shown_error(completed.stderr)}")
     return completed
+
+
+async def _feed_whole(child: Child, stdin: bytes) -> None:
+    if stdin:
+        await child.feed(stdin)
+    child.stdin.close()
 
 
 def shown_error(stderr: bytes) -> str:

@@ -212,12 +212,9 @@ class _Session:
         return False
 
     async def _feed(self) -> None:
-        stdin = self._child.stdin
         async for chunk in _limited(_body(self._receive), self._exchange):
-            with contextlib.suppress(ConnectionError):  # a child that ended early has its say in the answer
-                stdin.write(chunk)
-                await stdin.drain()
-        stdin.close()
+            await self._child.feed(chunk)
+        self._child.stdin.close()
 
     async def _finish(self, answering: "asyncio.Task[None]") -> None:
         pushing = self._exchange.service == RECEIVE
