@@ -67,11 +67,9 @@ class Api:
         return await self.ask("PUT", f"/v2/{repository}/manifests/{tag}", raw, **given)
 
     def files(self) -> list[str]:
-        """What lies in the registry's directory, apart from its database."""
+        """What lies in the registry's directory, apart from its database and its lock."""
         paths: Iterable[Path] = self.root.rglob("*")
-        return sorted(
-            str(path.relative_to(self.root)) for path in paths if path.is_file() and "catalog.db" not in path.name
-        )
+        return sorted(str(path.relative_to(self.root)) for path in paths if path.is_file() and path.parent != self.root)
 
 
 @asynccontextmanager

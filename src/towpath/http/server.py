@@ -8,7 +8,6 @@ refused: a web page that rebinds its name to 127.0.0.1 would otherwise speak for
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import logging
 import ssl
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from uvicorn.server import ServerState
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.errors import UserError
+from towpath.http.hosts import is_loopback_host, split_port
 
 log = logging.getLogger(__name__)
 
@@ -195,28 +195,6 @@ class Listener:
                 hint="choose a port above 1023",
             )
         return ListenError(f"{self.address} cannot be listened on (BadAddress): {error.strerror or error}")
-
-
-def is_loopback_host(host: str) -> bool:
-    """Whether a host name or address (no port) is this machine's loopback."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def is_loopback(authority: str) -> bool:
-    """Whether `host[:port]` is this machine's loopback."""
-    return is_loopback_host(split_port(authority))
-
-
-def split_port(authority: str) -> str:
-    """The lower-case host of `host[:port]`; brackets around an IPv6 address are dropped."""
-    if authority.startswith("["):
-        return authority[1:].partition("]")[0].lower()
-    return authority.rpartition(":")[0].lower() if authority.count(":") == 1 else authority.lower()
 
 
 def _find_host(scope: Scope) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.http.client import HttpClient, Response, ResponseTooLargeError, UnreachableError
-from towpath.http.server import is_loopback
+from towpath.http.hosts import is_loopback
 from towpath.oci import media
 from towpath.oci.challenge import DELETE, PULL, PUSH, Scope
 from towpath.oci.descriptor import Descriptor

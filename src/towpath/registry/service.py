@@ -4,11 +4,14 @@
     uploads/                       sessions, purged when abandoned
     damaged/                       files that were not what their name said
     catalog.db                     repositories, links, manifests, tags
+    lock                           held by the process that has the directory open
 
 `blobs` and `manifests` hold the rules; HTTP stands in `protocol`.
 """
 
+import fcntl
 import logging
+import os
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -52,11 +55,13 @@ class Registry:
         self._upload_seconds = upload_seconds
         self._background = Background()
         self._opened: tuple[Disk, Catalog, BlobFiles, Uploads] | None = None
+        self._lock: int | None = None
 
     async def start(self) -> None:
         """Open the directory, made new when there is none, and sweep what a crash left behind.
 
         Raises:
+            UserError: another process has it open, or it is no directory.
             DataVersionError: it was written by another version.
             StorageError: it cannot be read or written.
         """
@@ -65,6 +70,7 @@ class Registry:
             catalog, files, uploads = await disk.commit(self._open)
         except BaseException:
             disk.close()
+            self._unlock()
             raise
         self._opened = (disk, catalog, files, uploads)
         self.blobs = Blobs(files=files, uploads=uploads, catalog=catalog, disk=disk)
@@ -79,6 +85,7 @@ class Registry:
             disk.close()
             catalog.close()
             self._opened = None
+        self._unlock()
 
     async def purge_uploads(self) -> int:
         """Remove abandoned uploads; says how many."""
@@ -101,6 +108,7 @@ class Registry:
         if self._root.exists() and not self._root.is_dir():
             raise UserError(f"registry directory {self._root} cannot be opened (NotADirectory): it is a file")
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._take_lock()
         catalog = Catalog(self._root / "catalog.db")
         try:
             files = BlobFiles(self._root)
@@ -114,6 +122,22 @@ class Registry:
             catalog.close()
             raise
         return catalog, files, uploads
+
+    def _take_lock(self) -> None:
+        # The sweep at the start takes another process's half-done pushes for garbage.
+        self._lock = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"registry directory {self._root} cannot be opened (InUse): another process has it open",
+                hint="end that process, or choose another directory",
+            ) from error
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     async def _purge_for_ever(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from starlette.types import Receive, Scope, Send
 
 from fakes.clock import VirtualClock
-from towpath.http.server import Listener, ListenError, is_loopback
+from towpath.http.server import Listener, ListenError
 
 
 async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -174,19 +174,3 @@ async def test_an_unusable_certificate_is_named(tmp_path: Path) -> None:
     certificate, _ = write_certificate(tmp_path)
     with pytest.raises(ListenError, match="BadCertificate"):
         await Listener(answer, certificate=certificate, key=tmp_path / "absent.pem").start()
-
-
-@pytest.mark.parametrize(
-    ("authority", "expected"),
-    [
-        ("127.0.0.1:7070", True),
-        ("localhost", True),
-        ("[::1]:5000", True),
-        ("::1", True),
-        ("ghcr.io", False),
-        ("10.0.0.1:5000", False),
-        ("127.0.0.1.example", False),
-    ],
-)
-def test_loopback_is_told_from_the_rest(authority: str, expected: bool) -> None:
-    assert is_loopback(authority) is expected

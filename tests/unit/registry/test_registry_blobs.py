@@ -227,5 +227,15 @@ async def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> No
         await Registry(tmp_path / "registry").start()
 
 
+async def test_a_directory_in_use_is_refused_until_it_is_free(tmp_path: Path) -> None:
+    first, second = Registry(tmp_path), Registry(tmp_path)
+    await first.start()
+    with pytest.raises(UserError, match="InUse"):
+        await second.start()
+    await first.close()
+    await second.start()
+    await second.close()
+
+
 async def test_the_directory_is_for_its_owner_only(api: Api) -> None:
     assert api.root.stat().st_mode & 0o777 == 0o700
