@@ -8,7 +8,6 @@ Two changes of one ref between two looks are one event, from the first `before` 
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from towpath.aio.clock import Clock
 from towpath.aio.files import write_durably
 from towpath.aio.tasks import Background
 from towpath.source.events import BRANCHES, NO_COMMIT, PushEvent
+from towpath.source.pause import sleep_unless_woken
 from towpath.source.repository import GitRepository
 
 log = logging.getLogger(__name__)
@@ -107,19 +107,7 @@ class RefWatch:
             if failures:
                 await self._clock.sleep(self._backoff.delay(failures))
             else:
-                await self._wait()
-
-    async def _wait(self) -> None:
-        """Until the next look is due, or a change was not handled."""
-        timer = asyncio.ensure_future(self._clock.sleep(self._interval_seconds))
-        woken = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({timer, woken}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (timer, woken):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+                await sleep_unless_woken(self._clock, self._interval_seconds, self._wake)
 
     def _load(self) -> dict[str, str]:
         if self._handled is None:

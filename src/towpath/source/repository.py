@@ -2,7 +2,7 @@
 
 Reading and writing run the `git` program once per call (about a millisecond each), so nothing has to be closed.
 Writers never lose each other's work: a ref moves by compare-and-swap only. Serving is `host`'s business, following an
-outside repository `remote`'s; for the latter an `Upstream` moves each ref there first.
+outside repository `remote`'s; for the latter a `RefMover` moves each ref there first.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class StaleBranchError(ConflictError):
     """A ref was moved by someone else since its parent was read."""
 
 
-class Upstream(Protocol):
+class RefMover(Protocol):
     """The outside repository that a mirror follows and writes to."""
 
     async def move(self, repository: Path, ref: str, *, new: str, old: str | None) -> None:
@@ -49,7 +49,7 @@ class GitRepository:
         path: Path,
         *,
         branch: str = "main",
-        upstream: Upstream | None = None,
+        upstream: RefMover | None = None,
         clock: Clock | None = None,
         new_uid: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
