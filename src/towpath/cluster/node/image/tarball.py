@@ -1,0 +1,220 @@
+"""Layer tars, unpacked so that nothing can land outside of the layer's own directory.
+
+Refused, naming the entry: names that are absolute or climb (`..`), entries written through a symbolic link that leaves
+the layer, hard links to what is not in the layer, device nodes. Whiteouts are recorded, not written: `rootfs` applies
+them. Owners are not kept, because a sandbox maps one user only; set-user-id bits are dropped for the same reason.
+Blocking code: `layers` runs it in a thread.
+"""
+
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from towpath.errors import IntegrityError
+
+WHITEOUT_PREFIX = ".wh."
+OPAQUE_MARKER = ".wh..wh..opq"
+_COPY_BYTES = 256 * 1024
+# As the kernel does: more links than this in one path is a loop.
+_MOST_LINKS = 40
+
+
+class LayerError(IntegrityError):
+    """A layer that cannot be unpacked, or that is not what its digest says."""
+
+
+@dataclass(slots=True)
+class Unpacked:
+    """What a tar held, apart from the files themselves. Paths are relative to the layer."""
+
+    whiteouts: list[str] = field(default_factory=list)
+    opaque: list[str] = field(default_factory=list)
+    entries: int = 0
+
+
+def unpack(stream: IO[bytes], target: Path) -> Unpacked:
+    """Unpack an uncompressed tar into the existing, empty directory `target`.
+
+    Raises:
+        LayerError: the tar is damaged or refused; `target` holds a part of it.
+        OSError: no space, no permission.
+    """
+    unpacking = _Unpacking(target)
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", errorlevel=1) as tar:
+            for member in tar:
+                unpacking.add(tar, member)
+        # A stream tar ends at its end marker; what follows still belongs to the digest and is read by the caller.
+    except tarfile.TarError as error:
+        raise LayerError(f"layer could not be unpacked (BadTar): {error}") from error
+    unpacking.finish()
+    return unpacking.found
+
+
+class _Unpacking:
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.abspath(root)
+        self.found = Unpacked()
+        # Directories known to be real ones inside the root; forgotten whenever a link may have taken their place.
+        self._known: dict[str, str] = {"": self._root}
+        self._modes: dict[str, int] = {}
+
+    def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        name = _clean_name(member.name)
+        self.found.entries += 1
+        if not name:
+            return  # the root directory itself
+        parent, _, leaf = name.rpartition("/")
+        if leaf.startswith(WHITEOUT_PREFIX):
+            self._add_whiteout(parent, leaf, name)
+            return
+        directory = self._directory(parent, name)
+        path = f"{directory}/{leaf}"
+        if member.isdir():
+            self._add_directory(path, member)
+            return
+        self._clear(path, name)
+        if member.isreg():
+            _write_file(tar, member, path)
+        elif member.issym():
+            os.symlink(member.linkname, path)
+            self._known = {"": self._root}
+        elif member.islnk():
+            self._add_hard_link(member, path, name)
+        elif member.isfifo():
+            os.mkfifo(path, member.mode & 0o777)
+        else:
+            raise LayerError(
+                f"layer entry {name!r} is refused (DeviceNode): only files, directories and links are allowed"
+            )
+
+    def finish(self) -> None:
+        """Give directories their modes last, so that a read-only one could be filled."""
+        for path, mode in sorted(self._modes.items(), reverse=True):
+            if os.path.isdir(path) and not os.path.islink(path):
+                os.chmod(path, mode)
+
+    def _add_whiteout(self, parent: str, leaf: str, name: str) -> None:
+        if leaf == OPAQUE_MARKER:
+            self.found.opaque.append(parent)
+            return
+        hidden = leaf.removeprefix(WHITEOUT_PREFIX)
+        if hidden in {"", ".", ".."}:
+            raise LayerError(f"layer entry {name!r} is refused (BadWhiteout): it names no file")
+        self.found.whiteouts.append(f"{parent}/{hidden}" if parent else hidden)
+
+    def _add_directory(self, path: str, member: tarfile.TarInfo) -> None:
+        try:
+            made = os.lstat(path)
+        except FileNotFoundError:
+            os.mkdir(path, 0o700)
+        else:
+            if not stat.S_ISDIR(made.st_mode):
+                self._clear(path, path)
+                os.mkdir(path, 0o700)
+        self._modes[path] = member.mode & 0o1777 | 0o700
+
+    def _add_hard_link(self, member: tarfile.TarInfo, path: str, name: str) -> None:
+        target_name = _clean_name(member.linkname)
+        parent, _, leaf = target_name.rpartition("/")
+        target = f"{self._directory(parent, name)}/{leaf}"
+        try:
+            os.link(target, path, follow_symlinks=False)
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            raise LayerError(
+                f"layer entry {name!r} is refused (BadHardLink): its target {member.linkname!r} is not a file of the layer"
+            ) from error
+
+    def _clear(self, path: str, name: str) -> None:
+        """A later entry replaces an earlier one of the same name, but never a directory that is in use."""
+        try:
+            made = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(made.st_mode):
+            try:
+                os.rmdir(path)
+            except OSError as error:
+                raise LayerError(
+                    f"layer entry {name!r} is refused (Replaced): it replaces a filled directory"
+                ) from error
+        else:
+            os.unlink(path)
+        self._known = {"": self._root}
+
+    def _directory(self, parent: str, name: str) -> str:
+        """The real directory `parent`, made if it is missing; links are followed while they stay inside."""
+        known = self._known.get(parent)
+        if known is None:
+            known = self._known[parent] = self._resolve(parent, name)
+        return known
+
+    def _resolve(self, parent: str, name: str) -> str:
+        waiting = parent.split("/")[::-1]
+        reached: list[str] = []
+        links = 0
+        while waiting:
+            part = waiting.pop()
+            if part in {"", "."}:
+                continue
+            if part == "..":
+                if not reached:
+                    raise _escapes(name)
+                reached.pop()
+                continue
+            path = "/".join([self._root, *reached, part])
+            try:
+                made = os.lstat(path)
+            except FileNotFoundError:
+                os.mkdir(path, 0o755)
+            else:
+                if stat.S_ISLNK(made.st_mode):
+                    links += 1
+                    target = os.readlink(path)
+                    if target.startswith("/") or links > _MOST_LINKS:
+                        raise _escapes(name)
+                    waiting += target.split("/")[::-1]
+                    continue
+                if not stat.S_ISDIR(made.st_mode):
+                    raise LayerError(f"layer entry {name!r} is refused (NotADirectory): {part!r} above it is a file")
+            reached.append(part)
+        return "/".join([self._root, *reached])
+
+
+def _clean_name(name: str) -> str:
+    if name.startswith("/"):
+        raise LayerError(f"layer entry {name!r} is refused (AbsoluteName): names in a layer are relative to its root")
+    parts = [part for part in name.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise LayerError(f"layer entry {name!r} is refused (ClimbsOut): its name leaves the layer")
+    if "\0" in name:
+        raise LayerError(f"layer entry {name!r} is refused (BadName): it holds a NUL character")
+    return "/".join(parts)
+
+
+def _escapes(name: str) -> LayerError:
+    return LayerError(f"layer entry {name!r} is refused (LinkEscape): a symbolic link above it leaves the layer")
+
+
+def _write_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    content = tar.extractfile(member)
+    # 0o400: the owner must be able to read it, because a sandbox maps its user to this one.
+    mode = member.mode & 0o777 | 0o400
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        for chunk in _chunks(content):
+            os.write(descriptor, chunk)
+        os.fchmod(descriptor, mode)
+        # The time matters: an interpreter compares it with the one its compiled files carry.
+        os.utime(descriptor, (member.mtime, member.mtime))
+    finally:
+        os.close(descriptor)
+
+
+def _chunks(content: IO[bytes] | None) -> Iterator[bytes]:
+    while content is not None and (chunk := content.read(_COPY_BYTES)):
+        yield chunk

@@ -1,0 +1,1 @@
+"""One pod: its environment, volumes, containers, probes, logs and status."""

@@ -1,0 +1,30 @@
+"""What happened to a pod, said to whoever records Events (`controllers.events.EventSource` is one)."""
+
+from typing import Protocol
+
+from towpath.cluster.node.pod.references import containers_of
+from towpath.kube.objects import Object, find_path
+
+
+class EventSink(Protocol):
+    """Records Events; never waits and never fails."""
+
+    def normal(self, involved: Object, reason: str, message: str, *, field_path: str = "") -> None:
+        """Something went as intended."""
+        ...
+
+    def warning(self, involved: Object, reason: str, message: str, *, field_path: str = "") -> None:
+        """Something did not go as intended."""
+        ...
+
+
+def field_path(pod: Object, container: Object) -> str:
+    """Where a container stands in its pod: `spec.containers{app}`."""
+    name = container.get("name", "")
+    init = any(entry.get("name") == name for entry in find_path(pod, "spec", "initContainers") or [])
+    return f"spec.{'initContainers' if init else 'containers'}{{{name}}}"
+
+
+def find_container(pod: Object, name: str) -> Object | None:
+    """A container or init container by name."""
+    return next((container for container in containers_of(pod) if container.get("name") == name), None)

