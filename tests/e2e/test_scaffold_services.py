@@ -435,3 +435,18 @@ def test_the_scaffolds_own_schedule_is_valid_and_leaves_sensors_ready(chaos: Cha
     controller = chaos.run(text)
     assert controller.next_event("schedule loaded")["dry_run"] is False
     assert "intensity = 0.4 " in text
+
+
+# --- judged by Prometheus' own tool
+
+
+@pytest.mark.judge
+def test_promtool_finds_nothing_wrong_with_either_services_metrics(sensor: Service, chaos: Chaos) -> None:
+    chaos.add_sensor()
+    controller = chaos.run(schedule(cap=1))
+    controller.next_event("fault")
+    sensor.ask("GET", "/readings")
+    for service in (sensor, controller):
+        text = service.ask("GET", "/metrics", Accept="text/plain")[2]
+        check = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+        assert (check.returncode, check.stdout + check.stderr) == (0, b"")
