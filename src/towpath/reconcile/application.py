@@ -32,8 +32,6 @@ from towpath.reconcile.status import Result
 log = logging.getLogger(__name__)
 # What others must exist in before they can be tried.
 FOUNDATIONS = frozenset({"Namespace", "CustomResourceDefinition"})
-# What happens in these namespaces to pods is of interest.
-_NAMED = "Namespace"
 
 
 @dataclass(slots=True)
@@ -76,8 +74,11 @@ class Application:
         return any(key.namespace == namespace for key in self._applied)
 
     def seconds_to_next(self) -> float:
-        """When to look again without a trigger: a put-off heal, the progress deadline, or the timer."""
+        """When to look again without a trigger: a put-off heal, the progress deadline, the end of a hold, the timer."""
         moments = [self.settings.resync_seconds]
+        hold = self._parts.holds.find(self.environment)
+        if hold is not None and hold.until is not None:
+            moments.append(hold.until - self._parts.clock.now())
         if self.settings.drift_mode is DriftMode.HEAL:
             delays = (self.drift.heal_delay_seconds(key) for key in self.drift.open_keys())
             moments += [delay for delay in delays if delay > 0]
@@ -118,7 +119,7 @@ class Application:
         laid = {key_of(obj) for obj in missing} if write else set()
         if laid:
             await self._lay_foundations(missing, live, inventory, desired)
-        absent = {obj["metadata"]["name"] for obj in missing if obj["kind"] == _NAMED} if not write else set()
+        absent = {obj["metadata"]["name"] for obj in missing if obj["kind"] == "Namespace"} if not write else set()
         tried = [obj for obj in marked if namespace_of(obj) not in absent]
         previews = await self._previewer.preview(tried, live)
         change_set = plan(

@@ -32,6 +32,7 @@ class Change:
         desired: what is applied, marks included; None when pruned.
         live: what exists; None when created.
         drift: whether the difference was made behind Git's back.
+        take_over: whether people own fields that Git does not have, which must become ours to be removed.
     """
 
     key: ObjectKey
@@ -43,6 +44,7 @@ class Change:
     desired: Object | None = None
     live: Object | None = None
     drift: bool = False
+    take_over: bool = False
 
     @property
     def is_write(self) -> bool:

@@ -72,7 +72,8 @@ class Reconciler:
         self._queue: WorkQueue[str] = WorkQueue(RETRY)
         self._background = Background()
         self._reasons: dict[str, list[str]] = {}
-        self._freed: set[str] = set()
+        self._freed: set[str] = set()  # pods, by uid
+        self._reported: dict[str, str] = {}
         self._listeners: list[Callable[[ApplicationStatus], None]] = []
         self._dirty: set[str] = set()
         self._told: dict[str, ApplicationStatus] = {}
@@ -218,9 +219,13 @@ class Reconciler:
         finally:
             seconds = self._clock.monotonic() - started
             application.standing.ended(trigger=reasons, result=result, seconds=seconds)
+        self._reported.pop(environment, None)
         self._queue.add_after(environment, application.seconds_to_next())
 
     def _report(self, environment: str, error: Exception) -> None:
+        if self._reported.get(environment) == str(error):
+            return  # tried again for ever, told once
+        self._reported[environment] = str(error)
         if isinstance(error, TowpathError):
             log.warning("application %s: %s", environment, error)
         else:
@@ -282,6 +287,7 @@ class Reconciler:
         try:
             await self._parts.client.delete(POD, name_of(pod), namespace_of(pod), DeleteOptions(uid=uid_of(pod)))
         except ApiError as error:
+            self._freed.discard(uid_of(pod))  # the next change of its state is the next try
             log.warning("pod %s could not be deleted: %s", name_of(pod), error)
             return
         await self._parts.events.tell(

@@ -2,7 +2,8 @@
 
 The rules:
  1. objects that somebody else manages, or that ask to be left alone, are skipped and say why;
- 2. what does not exist is created; what the API server would change is configured; the rest is unchanged;
+ 2. what does not exist is created; what the API server would change, or people have added to, is configured; the rest
+    is unchanged;
  3. a difference in an object whose last applied content is the desired one was made behind Git's back: drift;
  4. what the inventory names and Git does not is pruned, if it still carries our mark and does not opt out;
  5. lower waves first, in a wave by kind (what others need comes first); pruning runs last and in reverse.
@@ -21,6 +22,7 @@ from towpath.reconcile.marks import (
     opts_out_of_reconcile,
     wave_of,
 )
+from towpath.reconcile.takeover import find_additions
 
 KIND_ORDER = (
     "Namespace",
@@ -99,7 +101,8 @@ def _plan_apply(desired: Object, live: Object | None, preview: Object | None, ap
     if "deletionTimestamp" in metadata_of(live):
         # Applying to a dying object is lost work; its deletion event brings the next plan, which creates it.
         return Change(key, gvk, Action.SKIPPED, wave, "waiting for its deletion", desired=desired, live=live)
-    fields = tuple(diff(live, preview)) if preview is not None else ()
+    additions = find_additions(live, desired)
+    fields = (*diff(live, preview), *additions) if preview is not None else ()
     if preview is not None and not fields:
         return Change(key, gvk, Action.UNCHANGED, wave, desired=desired, live=live)
     tracked = is_tracked(live, application)
@@ -113,6 +116,7 @@ def _plan_apply(desired: Object, live: Object | None, preview: Object | None, ap
         desired=desired,
         live=live,
         drift=bool(fields) and tracked and has_applied(live, desired),
+        take_over=bool(additions),
     )
 
 
