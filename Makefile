@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types contracts coverage test-judges test-faults bench lock clean
+.PHONY: help install demo test check lint types contracts coverage test-judges test-faults bench docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,3 +53,6 @@ lock: $(STAMP)  ## resolve the dependencies again
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .hypothesis
+
+docs: $(STAMP)  ## write docs/commands.md from the commands' own help
+	$(BIN)/python tools/generate_commands.py

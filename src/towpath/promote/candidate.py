@@ -21,6 +21,10 @@ from towpath.promote.gate.tag_form import find_problem
 from towpath.promote.pins import Pin, find_pin
 
 
+class NoVersionYetError(UserError):
+    """No version was named, and the environment before runs none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """Where candidates are looked up."""
@@ -46,7 +50,8 @@ async def resolve_candidate(
 
     Raises:
         NotFoundError: no such service or environment.
-        UserError: no version was named and none is verified before.
+        NoVersionYetError: no version was named, and the environment before runs none yet.
+        UserError: no version was named, and no environment stands before.
     """
     service = lookup.blueprint.get_service(service_name)
     environment = lookup.blueprint.get_environment(environment_name)
@@ -77,9 +82,9 @@ async def _running_tag(lookup: Lookup, service: Service, environment: Environmen
         )
     standing = await lookup.runtime.standing(before, service.name)
     if standing is None or not standing.digest:
-        raise UserError(
-            f"promotion of {service.name} to {environment.name} cannot start (NoVersion): {before} does not run it",
-            hint=f"push a version and wait until {before} is healthy, or name one: --tag sha-<7 digits>",
+        raise NoVersionYetError(
+            f"{before} does not run {service.name} yet",
+            hint=f"push a version and wait until {before} is healthy (--wait), or name one: --tag sha-<7 digits>",
         )
     reference = Reference.parse(lookup.blueprint.image(service.name)).with_digest(Digest.parse(standing.digest))
     image = await lookup.artifacts.image(reference, lookup.platform)

@@ -17,9 +17,10 @@ from towpath.aio.clock import Clock
 from towpath.blueprint.model import Blueprint
 from towpath.errors import ConflictError, UserError
 from towpath.oci.platform import Platform
-from towpath.promote.candidate import Lookup, resolve_candidate
-from towpath.promote.gate import Candidate, Evidence, GateReport, Verdict, run_gate
+from towpath.promote.candidate import Lookup, NoVersionYetError, resolve_candidate
+from towpath.promote.gate import Candidate, Evidence, GateReport, Verdict, run_gate, verification
 from towpath.promote.gate.evidence import Artifacts, History, Runtime
+from towpath.promote.gate.verdict import insufficient
 from towpath.promote.ledger import quarantined, read_ledger
 from towpath.promote.pins import Pin, read_pins, set_pins
 from towpath.promote.preview import ObjectDiff, Preview
@@ -141,7 +142,11 @@ async def _attempt(desk: Desk, request: PromotionRequest) -> PromotionOutcome:
     moves: list[Move] = []
     edits: dict[str, Pin] = {}
     for service in request.services:
-        candidate = await resolve_candidate(lookup, service, environment.name, request.version, pins)
+        try:
+            candidate = await resolve_candidate(lookup, service, environment.name, request.version, pins)
+        except NoVersionYetError as error:  # as good as an unfinished soak: waiting may help
+            gates[service] = GateReport((insufficient(verification.NAME, error.message, error.hint),))
+            continue
         gates[service] = await run_gate(candidate, evidence)
         if candidate.image is not None and (candidate.current is None or candidate.current.tag != candidate.tag):
             moves.append(move_of(candidate))

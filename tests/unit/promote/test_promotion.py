@@ -285,9 +285,16 @@ async def test_an_unknown_service_or_environment_is_named_with_those_there_are(w
         await promote(world.desk(), PromotionRequest(("sensor",), "staging"))
 
 
-async def test_nothing_to_promote_is_a_clear_error(world: World) -> None:
-    with pytest.raises(UserError, match="dev does not run it"):
-        await promote(world.desk(), asked())
+async def test_nothing_to_promote_yet_is_missing_evidence_and_not_an_error(world: World) -> None:
+    outcome = await promote(world.desk(), asked())
+
+    assert (outcome.verdict, outcome.commit) == (Verdict.INSUFFICIENT, None)
+    assert evidence(outcome, "verified before") == "dev does not run sensor yet"
+
+
+async def test_the_first_environment_needs_a_version_by_name(world: World) -> None:
+    with pytest.raises(UserError, match="nothing stands before"):
+        await promote(world.desk(), PromotionRequest(("sensor",), "dev"))
 
 
 async def test_one_version_for_two_services_is_ambiguous(world: World) -> None:

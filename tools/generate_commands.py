@@ -1,0 +1,56 @@
+"""Writes docs/commands.md from the command line's own help. `tests/docs` holds the file against it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from towpath.cli.main import COMMANDS, towpath
+
+TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
+WIDTH = 110
+
+HEAD = """\
+# Commands and exit codes
+
+Written by `make docs` from `towpath COMMAND --help`; do not edit.
+
+Every command that shows something prints JSON with `-o json`. Shell completion: `eval "$(towpath completion bash)"`
+(or zsh, fish).
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a bug in Towpath, or an unexpected failure |
+| 2 | wrong input or configuration |
+| 3 | refused: by the gate, a guard, or a check such as `status --exit-code` |
+| 4 | not found |
+| 5 | conflict: another writer was first, or something runs already |
+| 6 | a peer failed, is down or too slow |
+| 7 | stored or received bytes are not what they claim to be |
+| 130 | interrupted |
+"""
+
+
+def document() -> str:
+    """The whole text."""
+    root = click.Context(towpath, info_name="towpath", terminal_width=WIDTH, max_content_width=WIDTH)
+    parts = [HEAD]
+    for name in COMMANDS:
+        command = towpath.get_command(root, name)
+        if command is None or command.hidden:
+            continue
+        context = click.Context(command, info_name=name, parent=root, terminal_width=WIDTH, max_content_width=WIDTH)
+        parts.append(f"## towpath {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Write the file."""
+    TARGET.write_text(document())
+    print(f"wrote {TARGET.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
