@@ -12,6 +12,8 @@ from towpath.blueprint.model import (
     Service,
 )
 from towpath.blueprint.tree import Tree
+from towpath.errors import UserError
+from towpath.oci.reference import Reference
 
 SERVICE_KEYS = ("path", "base", "entrypoint", "env", "port", "user")
 
@@ -40,7 +42,7 @@ def _read_service(entry: Entries, name: str, tree: Tree) -> Service:
     return Service(
         name=name,
         path=path,
-        base=entry.text("base", DEFAULT_BASE),
+        base=_base(entry),
         entrypoint=entry.texts("entrypoint"),
         env=env,
         port=entry.integer("port", DEFAULT_PORT, lowest=1, highest=65535),
@@ -54,4 +56,15 @@ def _user(entry: Entries) -> str:
         return DEFAULT_USER
     if not _USER.fullmatch(value):
         entry.report("user", f"got {value}, expected a numeric user, such as 65532:65532")
+    return value
+
+
+def _base(entry: Entries) -> str:
+    value = entry.text("base", DEFAULT_BASE)
+    if value == DEFAULT_BASE:
+        return value
+    try:
+        Reference.parse(value)
+    except UserError as error:
+        entry.report("base", f"got {value}, expected {DEFAULT_BASE} or an image: {error.message}")
     return value

@@ -200,6 +200,12 @@ def test_a_directory_whose_name_is_no_label_is_reported_where_it_is() -> None:
     assert load("services: {my-thing: {path: services/My_Thing}}", ["services/My_Thing/main.py"]).services
 
 
+@pytest.mark.parametrize("base", ["HOST", "docker.io/Library/x", "a b", "x@sha256:12"])
+def test_a_base_that_is_no_image_is_reported(base: str) -> None:
+    (problem,) = problems_of(f'services: {{web: {{base: "{base}"}}}}')
+    assert problem.startswith(f"towpath.yaml:1: services.web.base: got {base}, expected host or an image: ")
+
+
 def test_a_file_is_no_service() -> None:
     assert problems_of("services: {notes: {path: README.md}}") == [
         (
