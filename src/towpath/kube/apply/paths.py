@@ -40,17 +40,19 @@ def encode_fields(paths: Iterable[FieldPath]) -> dict[str, Any]:
 def decode_fields(document: Any) -> set[FieldPath]:
     """The set of a FieldsV1 document. Elements of unknown kinds are dropped. Raises FieldsError."""
     found: set[FieldPath] = set()
+    if not isinstance(document, dict):
+        raise FieldsError(f"managed fields: expected an object, got {type(document).__name__}")
     _decode(document, (), found)
     return found
 
 
-def _decode(node: Any, prefix: FieldPath, found: set[FieldPath]) -> None:
-    if not isinstance(node, dict):
-        raise FieldsError(f"managed fields: expected an object below {prefix}, got {type(node).__name__}")
+def _decode(node: dict[str, Any], prefix: FieldPath, found: set[FieldPath]) -> None:
     for key, below in node.items():
         if key == "." or key[:1] not in _KINDS:
             continue
         path = (*prefix, _element(key))
+        if below and not isinstance(below, dict):
+            raise FieldsError(f"managed fields: expected an object below {path}, got {type(below).__name__}")
         if not below or "." in below:
             found.add(path)
         if below:
