@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fakes.worktree import Worktree
 from towpath.errors import RemoteError, UserError
@@ -179,6 +179,47 @@ async def test_a_remote_that_hangs_is_given_up() -> None:
 async def test_a_remote_that_is_down_is_an_error_of_ours() -> None:
     with pytest.raises(UpstreamError, match="Unreachable"):
         await Upstream("http://127.0.0.1:1/x.git").refs()
+
+
+class LosingAnswers:
+    """Carries requests out; from when it is told to, the answers of pushes are lost on the way."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.losing = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def swallow(message: Message) -> None:
+            del message
+
+        if self.losing and scope["path"].endswith("/git-receive-pack"):
+            await self._app(scope, receive, swallow)
+            await answer_500(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+async def test_a_push_whose_answer_was_lost_is_found_to_be_done(repository: GitRepository, tmp_path: Path) -> None:
+    host = GitHost({"lab": repository}, authenticate, ignore)
+    app = LosingAnswers(create_git_app(host))
+    listener = Listener(app)
+    await listener.start()
+    mirror = GitRepository(tmp_path / "mirror.git", upstream=Upstream(f"{listener.url}/lab.git", "ada", "s3cret"))
+    await mirror.init()
+    app.losing = True
+    commit = await mirror.commit_files("main", {"a": b"1"}, message="x", author=ADA, parent=None)
+    assert await repository.branches() == await mirror.branches() == {"main": commit}
+    await listener.close()
+    await host.close()
+
+
+async def test_a_push_that_never_arrived_is_an_error_and_changes_nothing(
+    mirror: GitRepository, repository: GitRepository, tmp_path: Path
+) -> None:
+    repository.path.rename(tmp_path / "away")
+    with pytest.raises(UpstreamError):
+        await mirror.commit_files("main", {"a": b"1"}, message="x", author=ADA, parent=None)
+    assert await mirror.branches() == {}
 
 
 @pytest.mark.parametrize(
