@@ -54,7 +54,7 @@ def contains(obj: Any, config: Any) -> bool:
             and all(key in obj and contains(obj[key], config[key]) for key in config if config[key] not in ({}, []))
         )
     if isinstance(config, list) and config and isinstance(config[0], dict):
-        by_name = {item["name"]: item for item in obj}
+        by_name = {item["name"]: item for item in obj or []}
         return all(contains(by_name.get(item["name"]), item) for item in config)
     return bool(obj == config)
 
