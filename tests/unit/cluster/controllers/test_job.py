@@ -241,3 +241,28 @@ async def test_a_deleted_job_takes_its_pods_with_it(cluster: Workloads) -> None:
     await cluster.delete(created)
     await cluster.run()
     assert await cluster.pods() == []
+
+
+async def test_the_wait_counts_from_the_end_of_the_failed_pod(cluster: Workloads) -> None:
+    await started(cluster)
+    await cluster.advance(100)
+    await end_all(cluster, exit_code=1)
+    await cluster.advance(9)
+    assert len(await cluster.pods()) == 1
+    await cluster.advance(1)
+    assert len(await cluster.pods()) == 2
+
+
+async def test_a_success_forgives_the_failures_before_it(cluster: Workloads) -> None:
+    await started(cluster, completions=3)
+    for wait in (10, 20):
+        await end_all(cluster, exit_code=1)
+        await cluster.advance(wait)
+        await cluster.run()
+    await cluster.advance(1)
+    await end_all(cluster)
+    await cluster.advance(1)
+    await end_all(cluster, exit_code=1)
+    await cluster.advance(10)
+    await cluster.run()
+    assert len(await running(cluster)) == 1
