@@ -31,6 +31,7 @@ COMMANDS = {
     "promote": "Move a verified version into an environment.",
     "rollback": "Restore the last good release of an environment.",
     "hold": "Pause, or resume, automation for an environment.",
+    "reconcile": "Compare an environment with Git at once.",
     "doctor": "Check the machine and the platform.",
     "kubeconfig": "Print the file that kubectl needs.",
     "completion": "Print the completion script of your shell.",

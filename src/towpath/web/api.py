@@ -80,6 +80,7 @@ class PlatformApi:
             "/promotions": self._promote,
             "/rollbacks": self._roll_back,
             "/holds": self._hold,
+            "/reconciliations": self._reconcile,
         }
         return [
             *(Route(PREFIX + path, self._guarded(answer), methods=["GET"]) for path, answer in reading.items()),
@@ -174,6 +175,15 @@ class PlatformApi:
             until = self.sources.clock.now() + float(body.get("seconds") or 3600)
             reason, by = str(body.get("reason", "")), str(body.get("by", ""))
             await self.sources.reconciler.hold(environment, reason=reason, by=by, until=until)
+        return {"environment": environment}
+
+    async def _reconcile(self, request: Request) -> Document:
+        body = await _body(request)
+        environment = str(body.get("environment", ""))
+        self.sources.reconciler.status(environment)  # raises for an unknown one
+        if body.get("confirm_prune"):
+            self.sources.reconciler.confirm_prune(environment)
+        self.sources.reconciler.trigger(environment, "by hand")
         return {"environment": environment}
 
     async def _logs(self, request: Request) -> Response:
