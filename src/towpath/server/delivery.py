@@ -21,7 +21,7 @@ from towpath.source.events import PushEvent
 from towpath.source.webhook import WebhookReceiver, prepare_delivery
 
 log = logging.getLogger(__name__)
-OWN_PROVIDER = "github"  # whose form our own webhooks have
+OWN_PROVIDER = "towpath"  # GitHub's form; the payload also tells when the push arrived
 
 
 class Delivery:

@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from towpath import __version__
 from towpath.aio.clock import Clock
+from towpath.aio.tasks import Background
 from towpath.blueprint.model import platform_name
 from towpath.build.builder import Builder
 from towpath.ci.publication import Publication
@@ -62,6 +63,7 @@ from towpath.web.api import PlatformApi
 log = logging.getLogger(__name__)
 
 BRANCH = "main"
+UPKEEP_SECONDS = 86_400.0
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
@@ -87,6 +89,7 @@ class Platform:
         self._settings = settings
         self._clock = clock
         self._stack = AsyncExitStack()
+        self._background = Background()
         self._secrets = secrets_file.load_or_create(settings.state)
         self._metrics = Metrics(version=__version__)
         self._timeline = Timeline(settings.state / "state.db", clock=clock, on_stage=self._metrics.observe_stage)
@@ -144,11 +147,18 @@ class Platform:
         for part in (self._reconciler, self._ci, self._host):
             await part.start()
             stack.push_async_callback(part.close)
+        self._background.run_forever("daily upkeep", self._upkeep)
+        stack.push_async_callback(self._background.close)
         return Endpoints(self._listener.url, self.cluster.url)
 
     async def close(self) -> None:
         """Stop everything, the newest part first."""
         await self._stack.aclose()
+
+    async def _upkeep(self) -> None:
+        while True:
+            await self._clock.sleep(UPKEEP_SECONDS)
+            await self._repository.maintain()
 
     def _make_reconciler(self) -> Reconciler:
         source = GitDesiredSource(
