@@ -98,10 +98,10 @@ class FakeSource:
         raw = format_manifest(self._find(reference).manifest)
         return Descriptor(media.OCI_MANIFEST, Digest.of(raw), len(raw))
 
-    async def image(self, reference: Reference, platform: Platform) -> FakeImage:
+    async def image(self, reference: Reference, platform: Platform) -> FakeImage:  # noqa: ARG002 - the port's
         return self._find(reference)
 
-    async def blob(self, reference: Reference, descriptor: Descriptor) -> AsyncIterator[bytes]:
+    async def blob(self, reference: Reference, descriptor: Descriptor) -> AsyncIterator[bytes]:  # noqa: ARG002
         self.registry.downloads.append(descriptor.digest)
         content = self.registry.blobs[descriptor.digest]
         for start in range(0, len(content), 1 << 20):

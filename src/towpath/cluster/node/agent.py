@@ -8,24 +8,23 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
 from towpath.cluster.client import EmbeddedClient
 from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
 from towpath.cluster.node.config_watch import EVERYTHING, follow_changes
-from towpath.cluster.node.image.layers import remove_tree
+from towpath.cluster.node.housekeeping import find_memory_directory, machine_name, remove_leftovers
 from towpath.cluster.node.image.store import ImageSource, ImageStore
 from towpath.cluster.node.network.cluster_network import HOST_IP, ClusterNetwork
 from towpath.cluster.node.network.names import SERVICE_NAME_LABEL
 from towpath.cluster.node.network.services import SERVICE, RouterPorts, ServiceKey, ServiceRouter
-from towpath.cluster.node.pod.log_reader import LogQuery
 from towpath.cluster.node.pod.place import Node, Place, log_directory
-from towpath.cluster.node.pod.pod_logs import LogSource, read_pod_log
+from towpath.cluster.node.pod.pod_logs import LogOptions, LogSource, make_query, read_pod_log
 from towpath.cluster.node.pod.recorder import EventSink
 from towpath.cluster.node.pod.references import CONFIG_MAP, SECRET, ConfigKey, referenced
 from towpath.cluster.node.pod.runtime import Machine
@@ -45,7 +44,6 @@ from towpath.cluster.node.settings import NodeSettings
 from towpath.kube.errors import AlreadyExistsError, ApiNotFoundError
 from towpath.kube.objects import GVK, Object, find_path, labels_of, metadata_of, name_of, namespace_of, uid_of
 from towpath.kube.requests import Patch, PatchType, WriteOptions
-from towpath.oci.digest import Digest
 from towpath.oci.keyring import Keyring
 
 log = logging.getLogger(__name__)
@@ -53,7 +51,6 @@ log = logging.getLogger(__name__)
 NODE = GVK("", "v1", "Node")
 ENDPOINT_SLICE = GVK("discovery.k8s.io", "v1", "EndpointSlice")
 FIELD_MANAGER = "kubelet"
-MEMORY_FILE_SYSTEM = Path("/dev/shm")  # noqa: S108 - a tmpfs, made private below
 
 
 class NodeAgent:
@@ -101,11 +98,17 @@ class NodeAgent:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._background = Background()
         self._closing = False
+        self._memory: Path | None = None
         self._found: Isolation | None = None
         self._node: Node | None = None
         self._images: ImageStore | None = None
         self._cgroups: Cgroups | None = None
         self._router: ServiceRouter | None = None
+
+    @property
+    def network(self) -> ClusterNetwork:
+        """Where pods and Services are reached."""
+        return self._network
 
     @property
     def isolation(self) -> str:
@@ -115,6 +118,7 @@ class NodeAgent:
     async def start(self) -> None:
         """Probe the machine, register the node, and begin to run its pods."""
         self._data.mkdir(parents=True, exist_ok=True)
+        self._memory = find_memory_directory(self._data)
         await self._probe()
         self._node = self._prepare_shared()
         self._router = self._make_router()
@@ -130,7 +134,7 @@ class NodeAgent:
             )
         await self._register()
         existing = await self._client.list(POD)
-        self._remove_leftovers(existing.items)
+        remove_leftovers(self._data, self._memory, existing.items)
         self._router.start()
         self._background.run_forever("watch of Pod", self._pods.run)
 
@@ -149,51 +153,29 @@ class NodeAgent:
             await self._images.close()
         if self._cgroups is not None:
             self._cgroups.close()
-        if self._node is not None and self._node.memory is not None:
+        if self._memory is not None:
             with contextlib.suppress(OSError):  # pods that still exist keep their volumes there
-                self._node.memory.rmdir()
+                self._memory.rmdir()
 
     def logs(
-        self,
-        namespace: str,
-        pod: str,
-        container: str = "",
-        *,
-        previous: bool = False,
-        follow: bool = False,
-        tail_lines: int | None = None,
-        since_seconds: float | None = None,
-        timestamps: bool = False,
+        self, namespace: str, pod: str, container: str = "", **options: Unpack[LogOptions]
     ) -> AsyncIterator[bytes]:
-        """The log of a container, in pieces.
-
-        Args:
-            namespace: of the pod.
-            pod: its name.
-            container: its name; "" for the only one.
-            previous: of the run before.
-            follow: until the run ends.
-            tail_lines: only so many lines from the end.
-            since_seconds: only what is younger.
-            timestamps: each line with its time.
+        """The log of a container ("" for the only one), in pieces.
 
         Raises:
             ApiNotFoundError, BadRequestError: while iterating, in upstream's words.
         """
-        since = self._clock.now() - since_seconds if since_seconds is not None else None
-        query = LogQuery(follow=follow, tail_lines=tail_lines, since=since, timestamps=timestamps)
         found = self._pods.find(NamespacedName(namespace, pod))
         place = self._places.get(uid_of(found)) if found is not None else None
         runtime = place.found_runtime if place is not None else None
         directory = log_directory(self._data / "logs", found) if found is not None else Path()
-        live = runtime.find_open_log if runtime is not None else lambda _: None
-        name, source = (namespace, pod), LogSource(directory, live)
-        return read_pod_log(found, name, container, query, source, previous=previous)
+        source = LogSource(directory, runtime.find_open_log if runtime is not None else lambda _: None)
+        query = make_query(options, now=self._clock.now())
+        return read_pod_log(found, (namespace, pod), container, query, source)
 
     async def _probe(self) -> None:
         bwrap = find_bwrap()
-        digest = Digest.of(str(self._data.resolve()).encode()).hex
-        self._cgroups = await asyncio.to_thread(find_cgroups, f"towpath-{digest[:12]}")
+        self._cgroups = await asyncio.to_thread(find_cgroups, machine_name(self._data))
         missing = await asyncio.to_thread(probe_sandbox, self._data, bwrap)
         wanted = self._settings.isolation
         use_hub = "sandbox" not in missing and wanted in {"", Mode.POD_NETWORK}
@@ -225,7 +207,7 @@ class NodeAgent:
             allocatable=read_capacity(self._data),
             services=self._services.in_namespace,
             pods=self._data / "pods",
-            memory=self._memory_directory(),
+            memory=self._memory,
             logs=self._data / "logs",
         )
 
@@ -338,30 +320,6 @@ class NodeAgent:
                 and (key in referenced(worker.pod) or _is_pull_secret(worker.pod, key))
             ):
                 worker.referred_changed()
-
-    def _remove_leftovers(self, pods: Iterable[Object]) -> None:
-        pods = list(pods)
-        uids = {uid_of(pod) for pod in pods}
-        names = {log_directory(Path(), pod).name for pod in pods}
-        memory = self._memory_directory()
-        for directory, kept in ((self._data / "pods", uids), (memory, uids), (self._data / "logs", names)):
-            if directory is not None and directory.exists():
-                for path in directory.iterdir():
-                    if path.name not in kept:
-                        remove_tree(path)
-
-    def _memory_directory(self) -> Path | None:
-        """A private directory on a tmpfs, the same for the same data directory; None where there is none."""
-        digest = Digest.of(str(self._data.resolve()).encode()).hex[:12]
-        directory = MEMORY_FILE_SYSTEM / f"towpath-{digest}"
-        try:
-            directory.mkdir(mode=0o700, exist_ok=True)
-            if directory.is_symlink() or directory.stat().st_uid != Path("/proc/self").stat().st_uid:
-                return None  # someone else was first in a directory that everyone may write to
-            with tempfile.TemporaryFile(dir=directory):
-                return directory
-        except OSError:
-            return None
 
 
 def _is_pull_secret(pod: Object, key: ConfigKey) -> bool:

@@ -90,7 +90,7 @@ def _lay(source: Path, target: Path, *, link: bool) -> None:
         if link:
             os.link(entry.path, place, follow_symlinks=False)
         elif entry.is_symlink():
-            place.symlink_to(os.readlink(entry.path))
+            place.symlink_to(Path(entry.path).readlink())
         elif entry.is_file(follow_symlinks=False):
             shutil.copy2(entry.path, place)
 

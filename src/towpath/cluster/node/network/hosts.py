@@ -18,8 +18,7 @@ def format_hosts(pod: Object, address: str, *, domain: str, extra: Iterable[tupl
     host, subdomain = hostname_of(pod), find_path(pod, "spec", "subdomain")
     own = [f"{host}.{subdomain}.{namespace_of(pod)}.svc.{domain}", host] if subdomain else [host]
     entries: list[tuple[str, Sequence[str]]] = [(address, own)]
-    for alias in find_path(pod, "spec", "hostAliases") or []:
-        entries.append((alias.get("ip", ""), alias.get("hostnames") or []))
+    entries += [(a.get("ip", ""), a.get("hostnames") or []) for a in find_path(pod, "spec", "hostAliases") or []]
     entries += extra
     return HOSTS_HEAD + "".join(f"{ip}\t{' '.join(names)}\n" for ip, names in entries if ip and names)
 

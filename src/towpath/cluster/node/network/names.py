@@ -31,8 +31,8 @@ def endpoints_of(slices: Iterable[Object]) -> list[Endpoint]:
         for endpoint in entry.get("endpoints") or []:
             ready = (endpoint.get("conditions") or {}).get("ready")
             host = endpoint.get("hostname") or find_path(endpoint, "targetRef", "name") or ""
-            for address in endpoint.get("addresses") or []:
-                found.append(Endpoint(address, host, ready is not False, ports))
+            addresses = endpoint.get("addresses") or []
+            found += [Endpoint(address, host, ready is not False, ports) for address in addresses]
     return found
 
 

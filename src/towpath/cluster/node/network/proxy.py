@@ -85,7 +85,7 @@ class _Side(asyncio.Protocol):
         self._sides = sides
         self._transport: asyncio.Transport | None = None
         self._peer: _Side | None = None
-        self._ended = False
+        self.has_ended = False  # the program at this end sends no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not isinstance(transport, asyncio.Transport):
@@ -105,31 +105,49 @@ class _Side(asyncio.Protocol):
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        if self._peer is not None and self._peer._transport is not None:
-            self._peer._transport.write(data)
+        if self._peer is not None:
+            self._peer.send(data)
 
     def eof_received(self) -> bool:
-        self._ended = True
-        peer = self._peer
-        if peer is None or peer._transport is None or peer._ended:
+        self.has_ended = True
+        if self._peer is None or self._peer.has_ended:
             return False
-        if not peer._transport.is_closing():
-            peer._transport.write_eof()
-        return True
+        return self._peer.send_end()
 
     def pause_writing(self) -> None:
-        if self._peer is not None and self._peer._transport is not None:
-            self._peer._transport.pause_reading()
+        if self._peer is not None:
+            self._peer.hold(held=True)
 
     def resume_writing(self) -> None:
-        if self._peer is not None and self._peer._transport is not None:
-            self._peer._transport.resume_reading()
+        if self._peer is not None:
+            self._peer.hold(held=False)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._sides.discard(self)
         self._transport = None
         if self._peer is not None:
             self._peer.finish()
+
+    def send(self, data: bytes) -> None:
+        """Pass data on to the program at this end."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def send_end(self) -> bool:
+        """Tell the program at this end that no more will come; False if it is gone."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        self._transport.write_eof()
+        return True
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on reading, because the other end cannot keep up."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if held:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def finish(self) -> None:
         """Close after what is still to be sent."""

@@ -1,6 +1,5 @@
 """Reading log files as `kubectl logs` asks: all or the tail, since a time, with times, followed while the run lasts."""
 
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ _BATCH_BYTES = 64 * 1024
 class LogQuery:
     """What is asked for. `since` is in epoch seconds."""
 
+    previous: bool = False
     follow: bool = False
     tail_lines: int | None = None
     since: float | None = None
@@ -140,6 +140,6 @@ def _size(path: Path) -> int:
 
 def _identity(path: Path) -> int:
     try:
-        return os.stat(path).st_ino
+        return path.stat().st_ino
     except FileNotFoundError:
         return 0

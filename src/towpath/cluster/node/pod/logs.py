@@ -1,8 +1,8 @@
 """Log files of containers: one a run, in the runtime interface's format, rotated by size.
 
-A line on disk is `<RFC 3339 time with nanoseconds> stdout <F|P> <text>`; `P` marks a part of a line that goes on. A line
-over 16 KiB is split into parts; what stands without an end when the container ends is kept as a part. Reading is in
-`log_reader`.
+A line on disk is `<RFC 3339 time with nanoseconds> stdout <F|P> <text>`; `P` marks a part of a line that goes on. A
+line over 16 KiB is split into parts; what stands without an end when the container ends is kept as a part. Reading is
+in `log_reader`.
 """
 
 import asyncio

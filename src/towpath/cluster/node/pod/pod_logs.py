@@ -2,13 +2,23 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from towpath.cluster.node.pod.log_reader import LogQuery, read_log
 from towpath.cluster.node.pod.logs import LogFile
 from towpath.cluster.node.pod.references import containers_of
 from towpath.kube.errors import ApiNotFoundError, BadRequestError
 from towpath.kube.objects import Object, find_path
+
+
+class LogOptions(TypedDict, total=False):
+    """What a request may ask for."""
+
+    previous: bool  # of the run before
+    follow: bool  # until the run ends
+    tail_lines: int | None  # only so many lines from the end
+    since_seconds: float | None  # only what is younger
+    timestamps: bool  # each line with its time
 
 
 class LogSource(NamedTuple):
@@ -19,7 +29,7 @@ class LogSource(NamedTuple):
 
 
 async def read_pod_log(
-    pod: Object | None, name: tuple[str, str], container: str, query: LogQuery, source: LogSource, *, previous: bool
+    pod: Object | None, name: tuple[str, str], container: str, query: LogQuery, source: LogSource
 ) -> AsyncIterator[bytes]:
     """The log of one container of a pod.
 
@@ -29,7 +39,6 @@ async def read_pod_log(
         container: its name; "" for the only one.
         query: what of the log.
         source: where the logs are.
-        previous: of the run before.
 
     Raises:
         ApiNotFoundError: no such pod.
@@ -44,7 +53,7 @@ async def read_pod_log(
     live = source.live(chosen)
     if live is not None and not live.is_closed:
         current = int(live.path.name.partition(".")[0])
-    if previous:
+    if query.previous:
         wanted = current - 1
         if wanted not in runs:
             raise BadRequestError(f'previous terminated container "{chosen}" in pod "{name[1]}" not found')
@@ -57,6 +66,18 @@ async def read_pod_log(
     path = source.directory / chosen / f"{wanted}.log"
     async for piece in read_log(path, query, lambda: source.live(chosen)):
         yield piece
+
+
+def make_query(options: LogOptions, *, now: float) -> LogQuery:
+    """The query that options mean at a moment (epoch seconds)."""
+    since = options.get("since_seconds")
+    return LogQuery(
+        previous=bool(options.get("previous")),
+        follow=bool(options.get("follow")),
+        tail_lines=options.get("tail_lines"),
+        since=None if since is None else now - since,
+        timestamps=bool(options.get("timestamps")),
+    )
 
 
 def choose_container(pod: Object, container: str) -> str:

@@ -8,7 +8,7 @@ the end is recorded, and the object is deleted for good (grace 0), as a kubelet 
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from towpath.aio.clock import Clock, parse_rfc3339
 from towpath.cluster.node.pod.image_pull import ImagePuller, Images
@@ -316,7 +316,7 @@ class _Tasks:
         self._tasks.append(task)
         return task
 
-    async def __aenter__(self) -> "_Tasks":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

