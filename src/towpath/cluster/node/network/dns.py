@@ -7,7 +7,7 @@ do not exist for them; saying so at once is better than a time-out.
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 _HEADER = struct.Struct(">HHHHHH")
 _TYPE_A, _TYPE_ANY, _CLASS_IN = 1, 255, 1
@@ -68,8 +68,8 @@ class NameServer(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the way back."""
-        if isinstance(transport, asyncio.DatagramTransport):
-            self._transport = transport
+        # No isinstance check: uvloop's transports are not asyncio's by class.
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
         """Answer one query."""

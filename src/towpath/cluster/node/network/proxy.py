@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
+from typing import cast
 
 Address = tuple[str, int]
 Connect = Callable[[str, int], Awaitable[socket.socket]]
@@ -85,34 +86,43 @@ class _Side(asyncio.Protocol):
         self._sides = sides
         self._transport: asyncio.Transport | None = None
         self._peer: _Side | None = None
+        self._early = b""  # what came before there was somewhere to send it
         self.has_ended = False  # the program at this end sends no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            return
-        self._transport = transport
+        # No isinstance check: uvloop's transports are not asyncio's by class.
+        self._transport = cast("asyncio.Transport", transport)
         self._sides.add(self)
         if self._accepted is not None:
-            transport.pause_reading()  # until there is somewhere to send it
+            # Not paused here: uvloop begins to read after this call whatever is said in it.
             self._accepted(self)
 
     def join(self, peer: "_Side") -> None:
         """Connect with the other end."""
         self._peer = peer
+        if self._early:
+            peer.send(self._early)
+            self._early = b""
+        if self.has_ended:
+            peer.send_end()
         if self._transport is None or self._transport.is_closing():
             peer.finish()
-        elif self._accepted is not None:
+        else:
             self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         if self._peer is not None:
             self._peer.send(data)
+            return
+        self._early += data
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def eof_received(self) -> bool:
         self.has_ended = True
-        if self._peer is None or self._peer.has_ended:
-            return False
-        return self._peer.send_end()
+        if self._peer is None:
+            return True  # it still wants its answer
+        return not self._peer.has_ended and self._peer.send_end()
 
     def pause_writing(self) -> None:
         if self._peer is not None:
