@@ -54,7 +54,16 @@ def test_the_data_file_stays_small() -> None:
     assert len(files("towpath.kube").joinpath("schema.json.gz").read_bytes()) < 300_000
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", gzip.compress(b"junk"), gzip.compress(b"[]"), gzip.compress(b"{}")])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"junk", id="not-gzip"),
+        pytest.param(gzip.compress(b"junk"), id="not-json"),
+        pytest.param(gzip.compress(b"[]"), id="a-list"),
+        pytest.param(gzip.compress(b"{}"), id="no-definitions"),
+    ],
+)
 def test_data_that_is_no_schema_is_an_integrity_error(data: bytes) -> None:
     with pytest.raises(IntegrityError, match="BadSchema"):
         Schema.load(data)

@@ -170,7 +170,7 @@ async def test_a_compressed_request_that_grows_beyond_all_bounds_is_refused(clie
     assert response.status_code == 413
 
 
-@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(FLUSH * 100)[:-9]])
+@pytest.mark.parametrize("content", [b"not gzip", gzip.compress(FLUSH * 100)[:-9]], ids=["not-gzip", "cut-short"])
 async def test_a_damaged_compressed_request_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
     headers = {**UPLOAD_TYPE, "Content-Encoding": "gzip"}
     response = await client.post("/lab.git/git-upload-pack", content=content, headers=headers)
