@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 from towpath.kube.objects import Object
 
@@ -86,3 +86,13 @@ class DeleteOptions:
     uid: str = ""
     resource_version: str = ""
     dry_run: bool = False
+
+
+class LogOptions(TypedDict, total=False):
+    """What a request for a container's log may ask for."""
+
+    previous: bool  # of the run before
+    follow: bool  # until the run ends
+    tail_lines: int | None  # only so many lines from the end
+    since_seconds: float | None  # only what is younger
+    timestamps: bool  # each line with its time

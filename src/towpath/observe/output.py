@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, Unpack
 
 from towpath.errors import NotFoundError
 from towpath.kube.errors import ApiError
 from towpath.kube.objects import GVK, Object, find_path, name_of, namespace_of
+from towpath.kube.requests import LogOptions
 from towpath.observe.sources import Sources
 from towpath.reconcile.artifacts import find_service
 
@@ -20,14 +21,7 @@ class PodLogs(Protocol):
     """Where the output of containers comes from."""
 
     def logs(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        *,
-        previous: bool = False,
-        follow: bool = False,
-        tail_lines: int | None = None,
+        self, namespace: str, pod: str, container: str = "", **options: Unpack[LogOptions]
     ) -> AsyncIterator[bytes]:
         """The output in chunks. Raises ApiError before the first."""
         ...

@@ -6,7 +6,7 @@ ERROR event in a successful answer, as the real server does.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Protocol, Unpack
 
 import orjson
 
@@ -17,7 +17,7 @@ from towpath.cluster.kernel.kernel import Kernel
 from towpath.cluster.kernel.watch import Watch
 from towpath.kube.errors import ApiError
 from towpath.kube.objects import Object, metadata_of
-from towpath.kube.requests import EventType, WatchEvent
+from towpath.kube.requests import EventType, LogOptions, WatchEvent
 
 # Upstream draws between 30 and 60 minutes; the client starts again from where it was.
 WATCH_SECONDS = 1800.0
@@ -27,16 +27,7 @@ class PodLogs(Protocol):
     """Where the output of containers comes from."""
 
     def logs(
-        self,
-        namespace: str,
-        pod: str,
-        container: str,
-        *,
-        previous: bool = False,
-        follow: bool = False,
-        tail_lines: int | None = None,
-        since_seconds: float | None = None,
-        timestamps: bool = False,
+        self, namespace: str, pod: str, container: str = "", **options: Unpack[LogOptions]
     ) -> AsyncIterator[bytes]:
         """The output in chunks. Raises ApiError before the first chunk."""
         ...

@@ -24,7 +24,7 @@ from towpath.cluster.node.network.cluster_network import HOST_IP, ClusterNetwork
 from towpath.cluster.node.network.names import SERVICE_NAME_LABEL
 from towpath.cluster.node.network.services import SERVICE, RouterPorts, ServiceKey, ServiceRouter
 from towpath.cluster.node.pod.place import Node, Place, log_directory
-from towpath.cluster.node.pod.pod_logs import LogOptions, LogSource, make_query, read_pod_log
+from towpath.cluster.node.pod.pod_logs import LogSource, make_query, read_pod_log
 from towpath.cluster.node.pod.recorder import EventSink
 from towpath.cluster.node.pod.references import CONFIG_MAP, SECRET, ConfigKey, referenced
 from towpath.cluster.node.pod.runtime import Machine
@@ -43,7 +43,7 @@ from towpath.cluster.node.sandbox.isolation import Isolation, Mode, decide, find
 from towpath.cluster.node.settings import NodeSettings
 from towpath.kube.errors import AlreadyExistsError, ApiNotFoundError
 from towpath.kube.objects import GVK, Object, find_path, labels_of, metadata_of, name_of, namespace_of, uid_of
-from towpath.kube.requests import Patch, PatchType, WriteOptions
+from towpath.kube.requests import LogOptions, Patch, PatchType, WriteOptions
 from towpath.oci.keyring import Keyring
 
 log = logging.getLogger(__name__)

@@ -2,23 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 from towpath.cluster.node.pod.log_reader import LogQuery, read_log
 from towpath.cluster.node.pod.logs import LogFile
 from towpath.cluster.node.pod.references import containers_of
 from towpath.kube.errors import ApiNotFoundError, BadRequestError
 from towpath.kube.objects import Object, find_path
-
-
-class LogOptions(TypedDict, total=False):
-    """What a request may ask for."""
-
-    previous: bool  # of the run before
-    follow: bool  # until the run ends
-    tail_lines: int | None  # only so many lines from the end
-    since_seconds: float | None  # only what is younger
-    timestamps: bool  # each line with its time
+from towpath.kube.requests import LogOptions
 
 
 class LogSource(NamedTuple):
