@@ -26,9 +26,7 @@ WATCH_SECONDS = 1800.0
 class PodLogs(Protocol):
     """Where the output of containers comes from."""
 
-    def logs(
-        self, namespace: str, pod: str, container: str = "", **options: Unpack[LogOptions]
-    ) -> AsyncIterator[bytes]:
+    def logs(self, namespace: str, pod: str, container: str, **options: Unpack[LogOptions]) -> AsyncIterator[bytes]:
         """The output in chunks. Raises ApiError before the first chunk."""
         ...
 
