@@ -47,13 +47,13 @@ def applied(live: Object | None, config: Object, manager: str, time: str = TIME)
 
 
 def contains(obj: Any, config: Any) -> bool:
-    """Whether every leaf of a configuration is in the object."""
+    """Whether every leaf of a configuration is in the object. Empty maps and lists have no leaves."""
+    if config in ({}, []):
+        return True
     if isinstance(config, dict):
-        return not config or (
-            isinstance(obj, dict)
-            and all(key in obj and contains(obj[key], config[key]) for key in config if config[key] not in ({}, []))
-        )
-    if isinstance(config, list) and config and isinstance(config[0], dict):
+        fields = obj if isinstance(obj, dict) else {}
+        return all(contains(fields.get(key), item) for key, item in config.items())
+    if isinstance(config, list) and isinstance(config[0], dict):
         by_name = {item["name"]: item for item in obj or []}
         return all(contains(by_name.get(item["name"]), item) for item in config)
     return bool(obj == config)
