@@ -96,10 +96,12 @@ def _validate_selected(spec: Fields, kind: str, causes: Causes) -> None:
     if selector is None:
         causes.required("spec.selector")
         return
+    known = len(causes.found)
     validate_selector(selector, "spec.selector", causes)
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
-    _validate_template_selected(spec, causes)
+    if len(causes.found) == known:  # what a broken selector selects says nothing
+        _validate_template_selected(spec, causes)
 
 
 def _validate_template_selected(spec: Fields, causes: Causes) -> None:
