@@ -222,7 +222,7 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: reader}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
-subjects: [{kind: ServiceAccount, name: reader}]
+subjects: [{kind: ServiceAccount, name: reader, namespace: default}]
 """
     await kubectl("apply", "-f", "-", stdin=role)
     account = await server.client.get(GVK("", "v1", "ServiceAccount"), "reader", "default")
