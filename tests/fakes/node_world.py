@@ -50,7 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
     def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+http.server.ThreadingHTTPServer((os.environ.get("BIND") or os.environ["POD_IP"], 8080), Handler).serve_forever()
 """
 
 
@@ -137,6 +137,18 @@ def _interpreter_layer() -> bytes:
 
 
 @cache
+def _template() -> FakeRegistry:
+    registry = FakeRegistry()
+    add_image(registry, IMAGE, SERVER)
+    return registry
+
+
+def filled_registry() -> FakeRegistry:
+    """A registry with the test image."""
+    return FakeRegistry(images=dict(_template().images), blobs=dict(_template().blobs))
+
+
+@cache
 def _shared_images() -> Path:
     # Unpacking the interpreter takes a second; the worlds of one test process share it.
     return Path(tempfile.mkdtemp(prefix="towpath-test-images-"))
@@ -210,14 +222,14 @@ async def node_world(
     clock: Clock | None = None,
     registry: FakeRegistry | None = None,
     tokens: TokenIssuer | None = None,
+    api_port: int = 7443,
 ) -> AsyncIterator[NodeWorld]:
     """A running node; everything ends with the block."""
     clock = clock or SystemClock()
     kernel = Kernel.open(directory / "store", clock=clock, new_uid=lambda: str(uuid.uuid4()))
     client = EmbeddedClient(kernel)
     if registry is None:
-        registry = FakeRegistry()
-        add_image(registry, IMAGE, SERVER)
+        registry = filled_registry()
     events = RecordedEvents()
     data = directory / "node"
     data.mkdir(exist_ok=True)
@@ -229,7 +241,7 @@ async def node_world(
         clock=clock,
         pull=registry.source,
         events=events,
-        settings=NodeSettings(node_name=NODE, isolation=isolation),
+        settings=NodeSettings(node_name=NODE, isolation=isolation, api_port=api_port),
         tokens=tokens,
     )
     try:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from towpath.cluster.node.image.compression import check_media_type, decompression_errors, open_layer
 from towpath.cluster.node.image.tarball import LayerError, unpack
@@ -27,6 +27,8 @@ RECORD = "layer.json"
 SYNCED = "synced"
 _TEMPORARY_PREFIX = "unpack-"
 _READ_BYTES = 256 * 1024
+# By then the kernel has written most of it by itself, and the sync holds nobody up.
+SYNC_DELAY_SECONDS = 45.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -96,11 +98,12 @@ class LayerStore:
 
     async def close(self) -> None:
         """Cancel what is being unpacked."""
-        tasks = list(self._running.values())
+        tasks: list[asyncio.Task[Any]] = list(self._running.values())
+        if self._syncing is not None:
+            tasks.append(self._syncing)
         for task in tasks:
             task.cancel()
-        syncing = [self._syncing] if self._syncing is not None else []
-        await asyncio.gather(*tasks, *syncing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _finished(self, diff_id: Digest, task: asyncio.Task[Layer]) -> None:
         self._running.pop(diff_id, None)
@@ -129,7 +132,7 @@ class LayerStore:
             raise LayerError(f"layer {diff_id} vanished after it was unpacked (Removed): {self._directory}")
         self._unsynced.add(diff_id)
         if self._syncing is None or self._syncing.done():
-            # Not waited for: a sync may take seconds, and the container only needs the page cache.
+            # Not waited for: the container only needs the page cache.
             self._syncing = asyncio.create_task(self._sync(), name="sync of layers")
         return layer
 
@@ -154,6 +157,7 @@ class LayerStore:
 
     async def _sync(self) -> None:
         while self._unsynced:
+            await asyncio.sleep(SYNC_DELAY_SECONDS)
             batch, self._unsynced = self._unsynced, set()
             await asyncio.to_thread(os.sync)
             for diff_id in batch:

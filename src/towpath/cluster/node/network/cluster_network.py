@@ -29,6 +29,7 @@ from towpath.kube.objects import Object, find_path, name_of, namespace_of, uid_o
 
 log = logging.getLogger(__name__)
 
+ETC_FILES = ("hosts", "resolv.conf", "hostname", "host.conf")
 API_PORT = 443
 DNS_PORT = 53
 HOST_IP = "127.0.0.1"
@@ -119,6 +120,11 @@ class ClusterNetwork:
     def has_hub(self) -> bool:
         """Whether pods have namespaces of their own."""
         return self._hub is not None
+
+    @property
+    def broker_pid(self) -> int:
+        """The process that holds the hub; 0 where there is none."""
+        return self._hub.pid if self._hub is not None else 0
 
     @property
     def api_address(self) -> tuple[str, int]:
@@ -220,7 +226,9 @@ class ClusterNetwork:
         )
         (etc / "resolv.conf").write_text(content)
         (etc / "hostname").write_text(f"{name_of(attached.pod)}\n")
-        attached.mounts = [Mount(str(etc / name), f"/etc/{name}") for name in ("hosts", "resolv.conf", "hostname")]
+        # glibc shows only the first of several addresses of a name in /etc/hosts unless it is told otherwise.
+        (etc / "host.conf").write_text("multi on\n")
+        attached.mounts = [Mount(str(etc / name), f"/etc/{name}") for name in ETC_FILES]
 
     def _write_hosts(self, attached: AttachedPod) -> None:
         extra: list[tuple[str, list[str]]] = []
