@@ -24,7 +24,10 @@ class Settings:
         host: where to listen; loopback unless the user says otherwise.
         port: of Git, registry, webhooks and API.
         kube_port: of the Kubernetes API.
+        branch: the branch that is built and reconciled.
         remote: the URL of an outside repository to follow instead of hosting one; empty to host.
+        remote_user: the user name for it, with a token.
+        remote_token_file: the file that holds the access token for it; None for none.
         poll_seconds: the floor under webhooks when following an outside repository.
     """
 
@@ -32,7 +35,10 @@ class Settings:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     kube_port: int = DEFAULT_KUBE_PORT
+    branch: str = "main"
     remote: str = ""
+    remote_user: str = "git"
+    remote_token_file: Path | None = None
     poll_seconds: float = 60.0
 
     @property

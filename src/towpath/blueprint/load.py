@@ -34,7 +34,12 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 def load_blueprint(
-    text: str | None, paths: Iterable[str], *, default_name: str, file: str = BLUEPRINT_FILE
+    text: str | None,
+    paths: Iterable[str],
+    *,
+    default_name: str,
+    default_registry_host: str = DEFAULT_REGISTRY_HOST,
+    file: str = BLUEPRINT_FILE,
 ) -> Blueprint:
     """Read a blueprint.
 
@@ -42,6 +47,7 @@ def load_blueprint(
         text: the content of `towpath.yaml`; None when there is no such file.
         paths: every file of the repository, relative to its root.
         default_name: the platform's name when the file gives none.
+        default_registry_host: where images are when the file does not say.
         file: the name to show in errors.
 
     Raises:
@@ -54,7 +60,7 @@ def load_blueprint(
     name = fields.label(root, "name", default_name)
     blueprint = Blueprint(
         name=name,
-        registry=fields.matching(root, "registry", f"{DEFAULT_REGISTRY_HOST}/{name}", _REGISTRY, "host[:port]/path"),
+        registry=fields.matching(root, "registry", f"{default_registry_host}/{name}", _REGISTRY, "host[:port]/path"),
         branch=_branch(root),
         channel=_channel(root),
         services=read_services(root.mapping("services"), tree),

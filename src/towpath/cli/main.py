@@ -33,6 +33,7 @@ COMMANDS = {
     "hold": "Pause, or resume, automation for an environment.",
     "reconcile": "Compare an environment with Git at once.",
     "doctor": "Check the machine and the platform.",
+    "webhook": "Print what to enter in a forge's webhook settings.",
     "kubeconfig": "Print the file that kubectl needs.",
     "completion": "Print the completion script of your shell.",
     "git-credential": "Answer git's question for credentials (for git, not for people).",

@@ -1,9 +1,13 @@
 """Numbers for Prometheus, under names that say their unit.
 
 One registry a platform, no process-global state. Label values are services, environments and stages: few and known.
+What other parts count themselves is read from them when somebody asks.
 """
 
+from collections.abc import Callable, Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 # From a fast stage (10 ms) to a slow build (5 min).
@@ -53,9 +57,6 @@ class Metrics:
             registry=self.registry,
         )
         self.rollbacks = Counter("towpath_rollbacks", "Rollbacks.", ["environment"], registry=self.registry)
-        self.webhooks = Counter(
-            "towpath_webhook_deliveries", "Webhook deliveries by answer.", ["provider", "code"], registry=self.registry
-        )
         self.healthy = Gauge(
             "towpath_environment_healthy",
             "1 while the environment is healthy.",
@@ -71,11 +72,54 @@ class Metrics:
         build = Gauge("towpath_build_info", "Always 1; the version is a label.", ["version"], registry=self.registry)
         build.labels(version=version).set(1)
 
-    def observe_stage(self, stage: str, environment: str, seconds: float) -> None:
-        """Take one stage of one commit into the histogram."""
-        self.stage_seconds.labels(stage=stage, environment=environment).observe(seconds)
+    def read_deliveries(self, received: Mapping[tuple[str, str], int]) -> None:
+        """Show how many webhooks ended how, by (provider, reason), whenever the metrics are read."""
+        self.registry.register(_Deliveries(received))
+
+    def read_remote(self, find_last_success: Callable[[], float | None], count_failures: Callable[[], int]) -> None:
+        """Show how following an outside repository goes, whenever the metrics are read."""
+        self.registry.register(_Remote(find_last_success, count_failures))
 
     def exposition(self) -> bytes:
         """The OpenMetrics text."""
         text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]  # untyped in the library
         return text
+
+
+class _Deliveries:
+    def __init__(self, received: Mapping[tuple[str, str], int]) -> None:
+        self._received = received
+
+    def describe(self) -> Iterator[Metric]:
+        yield self._family()
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family()
+        for (provider, reason), count in self._received.items():
+            family.add_metric([provider, reason], count)
+        yield family
+
+    def _family(self) -> CounterMetricFamily:
+        text = "Webhook deliveries by provider and how they ended."
+        return CounterMetricFamily("towpath_webhook_deliveries", text, labels=["provider", "reason"])
+
+
+class _Remote:
+    def __init__(self, find_last_success: Callable[[], float | None], count_failures: Callable[[], int]) -> None:
+        self._find_last_success = find_last_success
+        self._count_failures = count_failures
+
+    def describe(self) -> Iterator[Metric]:
+        return self.collect()
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "towpath_remote_last_success_timestamp_seconds",
+            "When the outside repository last answered; 0 for never.",
+            value=self._find_last_success() or 0.0,
+        )
+        yield GaugeMetricFamily(
+            "towpath_remote_failures",
+            "Looks at the outside repository that failed since the last success.",
+            value=self._count_failures(),
+        )

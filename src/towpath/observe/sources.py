@@ -11,6 +11,7 @@ from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.ports import ResourceReader
 from towpath.reconcile.verdicts import Verdicts
 from towpath.source.commits import Commit
+from towpath.source.remote import RemoteStatus
 from towpath.source.repository import GitRepository
 
 
@@ -28,6 +29,7 @@ class Sources:
         client: the cluster, read only.
         timeline: stamps.
         clock: the time.
+        find_remote: how following an outside repository goes; None where none is followed.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Sources:
     client: ResourceReader
     timeline: Timeline
     clock: Clock
+    find_remote: Callable[[], RemoteStatus | None] = lambda: None
 
     @property
     def verdicts(self) -> Verdicts:

@@ -63,13 +63,13 @@ class Waterfall:
 class Timeline:
     """The stamps of all commits."""
 
-    def __init__(self, path: Path, *, clock: Clock, on_stage: Callable[[str, str, float], None] | None = None) -> None:
+    def __init__(self, path: Path, *, clock: Clock, on_stage: Callable[[str, Span], None] | None = None) -> None:
         """Open or create the table.
 
         Args:
             path: the SQLite file.
             clock: where the time comes from.
-            on_stage: told `(stage, environment, seconds)` for every new stamp whose stage before is known.
+            on_stage: told the commit and the bar of every new stamp, where it is known when the push arrived.
         """
         self._clock = clock
         self._on_stage = on_stage
@@ -130,9 +130,12 @@ class Timeline:
         return [self.waterfall(commit, environment) for (commit,) in rows]
 
     def _report(self, commit: str, stage: str, environment: str) -> None:
-        spans = [span for span in self.waterfall(commit, environment).spans if span.stage == stage]
-        if spans and self._on_stage is not None:
-            self._on_stage(stage, environment, spans[0].seconds)
+        pushed = "SELECT 1 FROM stamps WHERE revision = ? AND stage = 'received'"
+        if self._on_stage is None or self._database.execute(pushed, (commit,)).fetchone() is None:
+            return
+        for span in self.waterfall(commit, environment).spans:
+            if span.stage == stage:
+                self._on_stage(commit, span)
 
     def _forget_old(self) -> None:
         self._database.execute(

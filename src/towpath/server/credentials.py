@@ -4,6 +4,7 @@ One admin token opens Git, the registry and the API. Each environment has a pull
 namespace's secret does not open the rest.
 """
 
+import hmac
 import json
 import secrets
 from dataclasses import asdict, dataclass, field, replace
@@ -30,6 +31,10 @@ class Credentials:
     def account_of(environment: str) -> str:
         """The registry account of an environment's pull secret."""
         return f"pull-{environment}"
+
+    def webhook_secret_of(self, provider: str) -> str:
+        """What a forge signs its webhooks with: another one for each, since some send it along in clear."""
+        return hmac.digest(self.webhook_secret.encode(), provider.encode(), "sha256").hex()
 
 
 def load_or_create(state: Path) -> Credentials:

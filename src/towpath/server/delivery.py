@@ -6,11 +6,10 @@ find the change by itself, later.
 """
 
 import logging
-from collections.abc import Callable
 
 from towpath.ci.report import CiReport
 from towpath.ci.runner import Runner
-from towpath.errors import RemoteError, TowpathError
+from towpath.errors import TowpathError
 from towpath.observe.metrics import Metrics
 from towpath.observe.timeline import Timeline
 from towpath.oci.tags import is_channel
@@ -18,10 +17,8 @@ from towpath.reconcile.controller import Reconciler
 from towpath.registry.protocol.exchange import PushEvent as ArtifactPush
 from towpath.server.environments import Environments
 from towpath.source.events import PushEvent
-from towpath.source.webhook import WebhookReceiver, prepare_delivery
 
 log = logging.getLogger(__name__)
-OWN_PROVIDER = "towpath"  # GitHub's form; the payload also tells when the push arrived
 
 
 class Delivery:
@@ -68,20 +65,3 @@ class Delivery:
         """A build has ended."""
         for service in report.services:
             self._metrics.builds.labels(service=service.service, result=service.outcome.value).inc()
-
-
-class OwnWebhooks:
-    """Tells our own receiver about pushes to our own host, in the very form an outside forge would."""
-
-    def __init__(self, receiver: WebhookReceiver, *, secret: str, new_uid: Callable[[], str]) -> None:
-        self._receiver = receiver
-        self._secret = secret
-        self._new_uid = new_uid
-
-    async def send(self, event: PushEvent) -> None:
-        """Send a signed webhook. Raises RemoteError when it was not taken, so that the host tells again."""
-        delivery = prepare_delivery(event, secret=self._secret, new_delivery_id=self._new_uid())
-        headers = {name.lower(): value for name, value in delivery.headers.items()}
-        receipt = await self._receiver.receive(OWN_PROVIDER, headers, delivery.body)
-        if receipt.status >= 300:
-            raise RemoteError(f"push to {event.ref} was not taken ({receipt.reason}): {receipt.message}")

@@ -12,6 +12,7 @@ from towpath import __version__
 from towpath.aio.clock import SystemClock
 from towpath.config import Settings
 from towpath.errors import TowpathError
+from towpath.server.remotefile import recall_remote
 from towpath.server.runfile import Lock, RunInfo, remove_run_info, write_run_info
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class Running:
     url: str
     isolation: str
     start_seconds: float
+    remote: str = ""
 
 
 def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], verbose: bool = False) -> None:
@@ -43,6 +45,7 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings.state.mkdir(mode=0o700, exist_ok=True)
     with Lock(settings.state):
+        settings = recall_remote(settings)
         _loop_factory()(_run(settings, on_ready, started))
 
 
@@ -55,7 +58,7 @@ def _loop_factory() -> Callable[..., None]:
 
 
 async def _run(settings: Settings, on_ready: Callable[[Running], None], started: float) -> None:
-    from towpath.server.platform import BRANCH, Platform  # noqa: PLC0415 - the lock is taken before the heavy part
+    from towpath.server.platform import Platform  # noqa: PLC0415 - the lock is taken before the heavy part
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -67,7 +70,16 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
             endpoints = await platform.start()
             write_run_info(settings.state, RunInfo(os.getpid(), endpoints.url, endpoints.kube_url, __version__))
             seconds = time.monotonic() - started
-            on_ready(Running(platform.name, BRANCH, endpoints.url, platform.cluster.node.isolation, seconds))
+            on_ready(
+                Running(
+                    platform.name,
+                    settings.branch,
+                    endpoints.url,
+                    platform.cluster.node.isolation,
+                    seconds,
+                    settings.remote,
+                )
+            )
             await stop.wait()
         finally:
             remove_run_info(settings.state)

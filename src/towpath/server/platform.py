@@ -1,9 +1,9 @@
 """One platform, wired: every part made with what it needs, started in order, closed in reverse.
 
     1. the repository and the registry are opened;
-    2. the listener accepts pushes;
+    2. the listener answers;
     3. the cluster runs what it ran before;
-    4. the reconciler, CI and the ref watch take up what a restart left open.
+    4. the reconciler, CI and the origin take up what a restart left open, and `/healthz` says ready.
 
 This is the only place that knows which adapter stands behind a port.
 """
@@ -11,13 +11,13 @@ This is the only place that knows which adapter stands behind a port.
 import logging
 import os
 import platform as machine
+import re
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute
 
 from towpath import __version__
 from towpath.aio.clock import Clock
@@ -29,12 +29,11 @@ from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
 from towpath.config import Settings
 from towpath.errors import TowpathError
-from towpath.http.credentials import equals_secret
 from towpath.http.server import Listener
 from towpath.observe.metrics import Metrics
 from towpath.observe.output import ServiceOutput
 from towpath.observe.sources import Sources
-from towpath.observe.timeline import Timeline
+from towpath.observe.timeline import Span, Timeline
 from towpath.oci.platform import Platform as ImagePlatform
 from towpath.ociclient.client import RegistryClient
 from towpath.promote.preview import Preview
@@ -49,21 +48,22 @@ from towpath.server.artifacts import Artifacts
 from towpath.server.blueprints import Blueprints
 from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
 from towpath.server.cluster import EmbeddedCluster, new_uid
-from towpath.server.delivery import OWN_PROVIDER, Delivery, OwnWebhooks
+from towpath.server.delivery import Delivery
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
 from towpath.server.examination import examine_platform
-from towpath.server.meter import ReconcileMeter
+from towpath.server.meter import ReconcileMeter, StageMeter
+from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
-from towpath.source.host import GitHost, create_git_app
+from towpath.server.remotefile import make_upstream
 from towpath.source.repository import GitRepository
-from towpath.source.webhook import WebhookReceiver, create_webhook_app
 from towpath.web.api import PlatformApi
+from towpath.web.health import Health
 
 log = logging.getLogger(__name__)
 
-BRANCH = "main"
 UPKEEP_SECONDS = 86_400.0
+PARTS = ("repository", "registry", "listener", "cluster", "reconciler", "ci", "origin")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
@@ -85,16 +85,20 @@ class Platform:
             TowpathError: stored state cannot be used.
             OSError: the disk refused.
         """
-        self.name = platform_name(settings.root.name)
+        self.name = name_of(settings)
         self._settings = settings
         self._clock = clock
         self._stack = AsyncExitStack()
         self._background = Background()
+        self._health = Health(PARTS)
         self._secrets = secrets_file.load_or_create(settings.state)
         self._metrics = Metrics(version=__version__)
-        self._timeline = Timeline(settings.state / "state.db", clock=clock, on_stage=self._metrics.observe_stage)
-        self._repository = GitRepository(settings.state / "git" / f"{self.name}.git")
-        self._blueprints = Blueprints(self._repository, default_name=self.name)
+        self._timeline = Timeline(settings.state / "state.db", clock=clock, on_stage=self._stage_passed)
+        self._upstream = make_upstream(settings) if settings.remote else None
+        self._repository = GitRepository(
+            settings.state / "git" / f"{self.name}.git", branch=settings.branch, upstream=self._upstream, clock=clock
+        )
+        self._blueprints = Blueprints(self._repository, default_name=self.name, address=settings.address)
         self._artifacts = Artifacts(
             settings.state / "registry", host=settings.address, credentials=self._secrets, clock=clock
         )
@@ -103,28 +107,25 @@ class Platform:
         self._renderer = Renderer()
         self.cluster = EmbeddedCluster(settings, self._secrets, clock=clock)
         self._reconciler = self._make_reconciler()
+        self._stages = StageMeter(self._metrics, revision_of=lambda name: self._reconciler.status(name).revision)
         self._environments = Environments(
             settings.state,
             self._secrets,
-            branch=BRANCH,
+            branch=settings.branch,
             blueprints=self._blueprints,
             artifacts=self._artifacts,
             reconciler=self._reconciler,
         )
         self._ci = self._make_ci()
         self._delivery = Delivery(
-            branch=BRANCH,
+            branch=settings.branch,
             environments=self._environments,
             ci=self._ci,
             reconciler=self._reconciler,
             timeline=self._timeline,
             metrics=self._metrics,
         )
-        self._receiver = WebhookReceiver(
-            {OWN_PROVIDER: [self._secrets.webhook_secret]}, self._delivery.take, clock=clock
-        )
-        own = OwnWebhooks(self._receiver, secret=self._secrets.webhook_secret, new_uid=new_uid)
-        self._host = GitHost({self.name: self._repository}, self._authenticate, own.send, clock=clock)
+        self._origin = self._make_origin()
         self._listener = Listener(Starlette(routes=self._routes()), host=settings.host, port=settings.port, clock=clock)
 
     async def start(self) -> Endpoints:
@@ -134,26 +135,33 @@ class Platform:
             ListenError: a port is taken.
             TowpathError: stored state cannot be used.
         """
-        stack = self._stack
-        stack.callback(self._timeline.close)
-        await self._repository.init()
-        await self._artifacts.start()
-        stack.push_async_callback(self._artifacts.close)
-        await self._listener.start()
-        stack.push_async_callback(self._listener.close)
+        self._stack.callback(self._timeline.close)
+        await self._start("repository", self._repository.init)
+        await self._start("registry", self._artifacts.start, self._artifacts.close)
+        await self._start("listener", self._listener.start, self._listener.close)
         await self._follow_what_can_be_read()
-        stack.push_async_callback(self.cluster.close)
-        await self.cluster.start(name=self.name)
-        for part in (self._reconciler, self._ci, self._host):
-            await part.start()
-            stack.push_async_callback(part.close)
+        # Closed even when it did not start in full: what it holds open was opened before.
+        self._stack.push_async_callback(self.cluster.close)
+        await self._start("cluster", lambda: self.cluster.start(name=self.name))
+        await self._start("reconciler", self._reconciler.start, self._reconciler.close)
+        await self._start("ci", self._ci.start, self._ci.close)
+        await self._start("origin", self._origin.start, self._origin.close)
         self._background.run_forever("daily upkeep", self._upkeep)
-        stack.push_async_callback(self._background.close)
+        self._stack.push_async_callback(self._background.close)
         return Endpoints(self._listener.url, self.cluster.url)
 
     async def close(self) -> None:
         """Stop everything, the newest part first."""
+        self._health.stopping()
         await self._stack.aclose()
+
+    async def _start(
+        self, part: str, start: Callable[[], Awaitable[object]], close: Callable[[], Awaitable[object]] | None = None
+    ) -> None:
+        await start()
+        if close is not None:
+            self._stack.push_async_callback(close)
+        self._health.ready(part)
 
     async def _upkeep(self) -> None:
         while True:
@@ -164,7 +172,7 @@ class Platform:
         source = GitDesiredSource(
             self._repository,
             self._blueprints.at,
-            branch=BRANCH,
+            branch=self._settings.branch,
             trees=self._trees,
             renderer=self._renderer,
             resolver=ArtifactResolver(self._artifacts.client(), platform=self._image_platform),
@@ -181,7 +189,7 @@ class Platform:
         )
 
     def _make_ci(self) -> Runner:
-        trees = RepositoryTrees(self._repository, self._blueprints, branch=BRANCH)
+        trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
         builder = Builder(cache=self._settings.state / "build", registry=self._artifacts.client(), clock=self._clock)
         publication = Publication(self._artifacts.client())
         commit_run = CommitRun(
@@ -189,7 +197,7 @@ class Platform:
             builder=ServiceBuilder(
                 builder,
                 platform=self._image_platform,
-                source_url=f"http://{self._settings.address}/git/{self.name}.git",
+                source_url=self._settings.remote or f"http://{self._settings.address}/git/{self.name}.git",
             ),
             publication=publication,
             recorder=self._timeline,
@@ -207,19 +215,32 @@ class Platform:
             on_report=lambda report: self._delivery.built(report),  # noqa: PLW0108 - the delivery is made after CI
         )
 
+    def _make_origin(self) -> Origin:
+        common = (self.name, self._repository, self._delivery)
+        if self._upstream is None:
+            hosted = HostedOrigin(*common, credentials=self._secrets, clock=self._clock, new_uid=new_uid)
+            self._metrics.read_deliveries(hosted.received)
+            return hosted
+        poll = self._settings.poll_seconds
+        followed = FollowedOrigin(
+            *common, self._upstream, credentials=self._secrets, clock=self._clock, poll_seconds=poll
+        )
+        self._metrics.read_deliveries(followed.received)
+        self._metrics.read_remote(lambda: followed.status.last_success_at, lambda: followed.status.failures)
+        return followed
+
     def _routes(self) -> list[BaseRoute]:
         return [
-            Route("/healthz", _alive),
+            self._health.route(),
             *self._make_api().routes(),
-            Mount("/git", create_git_app(self._host)),
-            Mount("/webhooks", create_webhook_app(self._receiver)),
+            *self._origin.routes(),
             *self._artifacts.routes(self._delivery.channel_moved),
         ]
 
     def _make_api(self) -> PlatformApi:
         sources = Sources(
             name=self.name,
-            branch=BRANCH,
+            branch=self._settings.branch,
             repository=self._repository,
             blueprint_at=self._blueprints.at,
             ci=self._ci,
@@ -227,6 +248,7 @@ class Platform:
             client=self.cluster.client,
             timeline=self._timeline,
             clock=self._clock,
+            find_remote=self._origin.find_status,
         )
         runtime = ReconciledRuntime(self._reconciler)
         desk = Desk(
@@ -239,8 +261,8 @@ class Platform:
             preview=Preview(self._repository, self._renderer),
             platform=self._image_platform,
             clock=self._clock,
-            announce=self._announce,
-            branch=BRANCH,
+            announce=self._origin.announce,
+            branch=self._settings.branch,
         )
         return PlatformApi(
             sources=sources,
@@ -255,22 +277,17 @@ class Platform:
     async def _artifacts_of(self, environment: str) -> RegistryClient:
         return self._artifacts.client_of(environment)
 
-    async def _announce(self, branch: str) -> None:
-        """A commit of ours moved the branch: heard like any push, and handled before the caller goes on."""
-        del branch
-        await self._host.look(self.name)
-
-    async def _authenticate(self, username: str, password: str) -> str | None:
-        right = equals_secret(password, self._secrets.admin_token)
-        return username or secrets_file.ADMIN if right else None
+    def _stage_passed(self, commit: str, span: Span) -> None:
+        self._stages.passed(commit, span)
 
     async def _follow_what_can_be_read(self) -> None:
         try:
             await self._environments.follow()
         except TowpathError as error:
-            log.warning("blueprint at the head of %s: %s", BRANCH, error.message)
+            log.warning("blueprint at the head of %s: %s", self._settings.branch, error.message)
 
 
-async def _alive(request: Request) -> PlainTextResponse:
-    del request
-    return PlainTextResponse("ok\n")
+def name_of(settings: Settings) -> str:
+    """A platform's name: its repository's, which is that of the directory where it is hosted here."""
+    outside = re.split("[/:]", settings.remote.rstrip("/").removesuffix(".git"))[-1]
+    return platform_name(outside or settings.root.name)

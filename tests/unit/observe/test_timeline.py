@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import VirtualClock
-from towpath.observe.timeline import STAGES, Timeline
+from towpath.observe.timeline import STAGES, Span, Timeline
 
 
 @pytest.fixture
@@ -74,12 +74,13 @@ async def test_the_newest_commit_comes_first(tmp_path: Path, clock: VirtualClock
 
 
 async def test_every_new_stage_is_reported_with_its_duration(tmp_path: Path, clock: VirtualClock) -> None:
-    seen: list[tuple[str, str, float]] = []
-    timeline = Timeline(tmp_path / "state.db", clock=clock, on_stage=lambda *stage: seen.append(stage))
+    seen: list[tuple[str, Span]] = []
+    timeline = Timeline(tmp_path / "state.db", clock=clock, on_stage=lambda *told: seen.append(told))
     await pass_stages(timeline, clock, "c1", seconds=3.0)
     timeline.close()
 
-    assert [(stage, environment) for stage, environment, _ in seen] == [
+    assert {commit for commit, _ in seen} == {"c1"}
+    assert [(span.stage, span.environment) for _, span in seen] == [
         ("fetched", ""),
         ("built", ""),
         ("pushed", ""),
@@ -87,7 +88,23 @@ async def test_every_new_stage_is_reported_with_its_duration(tmp_path: Path, clo
         ("applied", "dev"),
         ("ready", "dev"),
     ]
-    assert {seconds for _, _, seconds in seen} == {3.0}
+    assert {round(span.seconds, 6) for _, span in seen} == {3.0}
+    assert seen[-1][1].end_seconds == pytest.approx(18.0)
+
+
+async def test_a_stage_is_not_reported_when_nobody_knows_when_the_push_arrived(
+    tmp_path: Path, clock: VirtualClock
+) -> None:
+    seen: list[tuple[str, Span]] = []
+    timeline = Timeline(tmp_path / "state.db", clock=clock, on_stage=lambda *told: seen.append(told))
+    timeline.stamp("c1", "planned", environment="dev")
+    await clock.advance(5)
+    timeline.stamp("c1", "ready", environment="dev")
+    waterfall = timeline.waterfall("c1", "dev")
+    timeline.close()
+
+    assert seen == []
+    assert waterfall.is_ready
 
 
 def test_an_unknown_stage_is_a_bug_of_the_caller(tmp_path: Path, clock: VirtualClock) -> None:

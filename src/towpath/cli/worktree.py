@@ -1,0 +1,34 @@
+"""What the working copy's `towpath.yaml` says about where to listen and what to follow, before anything runs.
+
+Only two keys are looked at, and nothing is judged: mistakes are reported from the commit, by the blueprint.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from towpath.blueprint.model import BLUEPRINT_FILE, DEFAULT_BRANCH
+from towpath.config import DEFAULT_PORT
+
+LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def declared_port(root: Path) -> int:
+    """The port of the embedded registry, if the file names one on this machine; otherwise the usual one."""
+    host, _, port = str(_read(root).get("registry", "")).partition("/")[0].rpartition(":")
+    return int(port) if host in LOOPBACK and port.isdecimal() and int(port) < 65536 else DEFAULT_PORT
+
+
+def declared_branch(root: Path) -> str:
+    """The branch that is built and reconciled."""
+    branch = _read(root).get("branch")
+    return branch if isinstance(branch, str) and branch else DEFAULT_BRANCH
+
+
+def _read(root: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load((root / BLUEPRINT_FILE).read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return document if isinstance(document, dict) else {}
