@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types contracts coverage test-judges test-faults bench docs lock clean
+.PHONY: help install demo test check lint types contracts coverage test-judges test-faults bench docs recording lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,3 +56,6 @@ clean:  ## remove .venv and caches
 
 docs: $(STAMP)  ## write docs/commands.md from the commands' own help
 	$(BIN)/python tools/generate_commands.py
+
+recording: $(STAMP)  ## write docs/demo.md from a run of the demo
+	$(BIN)/python tools/record_demo.py
