@@ -17,7 +17,8 @@ _PATTERN = re.compile(
 _DECIMAL_SUFFIXES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY_SUFFIXES = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 _EXACT = Context(prec=1100)  # wide enough for every number the pattern accepts in practice, so nothing is rounded
-_NANO = Decimal("1e-9")
+_MILLI = Decimal("1e-3")
+_FAST_DIGITS = 18  # digits that surely fit 64 bits
 
 
 class QuantityError(UserError):
@@ -48,15 +49,33 @@ def parse_quantity(text: str | float) -> Decimal:
 
 
 def canonical_quantity(text: str | float) -> str:
-    """The form the API server stores. Values finer than a nano are rounded up. Raises QuantityError."""
-    value = parse_quantity(text)
+    """The form the API server stores. Values finer than a thousandth are rounded up. Raises QuantityError."""
     match = _match(str(text))
-    value = value.quantize(_NANO, rounding=ROUND_CEILING, context=_EXACT)
+    if _is_kept(match):
+        return str(text)
+    value = parse_quantity(text)
+    value = value.quantize(_MILLI, rounding=ROUND_CEILING, context=_EXACT)
     if value == 0:
         return "0"
     if match["suffix"] in _BINARY_SUFFIXES and abs(value) >= 1024 and value == value.to_integral_value():
         return _format_binary(int(value))
     return _format_decimal(value, exponent=bool(match["exponent"]))
+
+
+def _is_kept(match: re.Match[str]) -> bool:
+    """Whether upstream takes a decimal text for canonical at sight, and stores it as it was written.
+
+    The test is upstream's: whole thousands of the suffix, no thousand left in the digits. It lets `1.125` and `2E6`
+    pass.
+    """
+    suffix = match["suffix"] or ""
+    if suffix in _BINARY_SUFFIXES:
+        return False
+    whole, _, fraction = match["number"].lstrip("+-").partition(".")
+    digits = (whole.lstrip("0") or "0") + fraction
+    scale = int(match["exponent"] or _DECIMAL_SUFFIXES[suffix]) - len(fraction)
+    fits = len(digits) <= _FAST_DIGITS and scale >= -3
+    return fits and scale % 3 == 0 and digits[0] != "0" and not digits.endswith("000")
 
 
 def _format_binary(value: int) -> str:
