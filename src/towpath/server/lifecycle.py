@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,15 +47,19 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
     settings.state.mkdir(mode=0o700, exist_ok=True)
     with Lock(settings.state):
         settings = recall_remote(settings)
-        _loop_factory()(_run(settings, on_ready, started))
+        _watch_children_cheaply()
+        asyncio.run(_run(settings, on_ready, started))
 
 
-def _loop_factory() -> Callable[..., None]:
+def _watch_children_cheaply() -> None:
+    """Have Python 3.11 wait for children by descriptors, as later ones do, instead of by a thread each."""
+    if sys.version_info >= (3, 12):
+        return
     try:
-        import uvloop  # noqa: PLC0415 - falls back where there is no wheel
-    except ImportError:
-        return asyncio.run
-    return uvloop.run
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return  # an old kernel, or a container that forbids it
+    asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 async def _run(settings: Settings, on_ready: Callable[[Running], None], started: float) -> None:

@@ -68,7 +68,7 @@ class NameServer(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the way back."""
-        # No isinstance check: uvloop's transports are not asyncio's by class.
+        # No isinstance check: the transports of other event loops are not asyncio's by class.
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:

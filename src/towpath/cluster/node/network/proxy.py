@@ -90,11 +90,11 @@ class _Side(asyncio.Protocol):
         self.has_ended = False  # the program at this end sends no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # No isinstance check: uvloop's transports are not asyncio's by class.
+        # No isinstance check: the transports of other event loops are not asyncio's by class.
         self._transport = cast("asyncio.Transport", transport)
         self._sides.add(self)
         if self._accepted is not None:
-            # Not paused here: uvloop begins to read after this call whatever is said in it.
+            # Not paused here: some event loops begin to read after this call whatever is said in it.
             self._accepted(self)
 
     def join(self, peer: "_Side") -> None:

@@ -1,4 +1,4 @@
-"""The proxy on both event loops: what is sent before, while and after it finds a backend."""
+"""The proxy: what is sent before, while and after it finds a backend."""
 
 import asyncio
 import contextlib
@@ -7,24 +7,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-import uvloop
 
 from towpath.cluster.node.network.proxy import Proxy
 from towpath.cluster.node.network.services import connect_from_host, listen_on_loopback
-
-Run = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a test's coroutine on one of the event loops."""
-
-    def run_on(main: Coroutine[Any, Any, None]) -> None:
-        factory = asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(main)
-
-    return run_on
 
 
 @contextlib.asynccontextmanager
@@ -73,49 +58,37 @@ async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def test_a_request_is_answered_after_its_half_close(run: Run) -> None:
-    async def main() -> None:
-        async with proxied(echo) as (reader, writer):
-            writer.write(b"hello")
-            writer.write_eof()
-            assert await reader.read() == b"got hello"
-
-    run(main())
+async def test_a_request_is_answered_after_its_half_close() -> None:
+    async with proxied(echo) as (reader, writer):
+        writer.write(b"hello")
+        writer.write_eof()
+        assert await reader.read() == b"got hello"
 
 
-def test_a_server_may_speak_first(run: Run) -> None:
-    async def main() -> None:
-        async with proxied(greet) as (reader, _):
-            assert await reader.readline() == b"welcome\n"
-
-    run(main())
+async def test_a_server_may_speak_first() -> None:
+    async with proxied(greet) as (reader, _):
+        assert await reader.readline() == b"welcome\n"
 
 
-def test_nothing_that_is_sent_before_a_backend_is_found_is_lost(run: Run) -> None:
-    async def main() -> None:
-        arrived = asyncio.Event()
+async def test_nothing_that_is_sent_before_a_backend_is_found_is_lost() -> None:
+    arrived = asyncio.Event()
 
-        async def connect_late(host: str, port: int) -> socket.socket:
-            await arrived.wait()
-            return await connect_from_host(host, port)
+    async def connect_late(host: str, port: int) -> socket.socket:
+        await arrived.wait()
+        return await connect_from_host(host, port)
 
-        async with proxied(echo, connect_late) as (reader, writer):
-            writer.write(b"a" * 500_000)
-            await asyncio.sleep(0)
-            writer.write_eof()
-            arrived.set()
-            assert len(await reader.read()) == len(b"got ") + 500_000
-
-    run(main())
+    async with proxied(echo, connect_late) as (reader, writer):
+        writer.write(b"a" * 500_000)
+        await asyncio.sleep(0)
+        writer.write_eof()
+        arrived.set()
+        assert len(await reader.read()) == len(b"got ") + 500_000
 
 
-def test_a_connection_without_a_backend_is_reset(run: Run) -> None:
+async def test_a_connection_without_a_backend_is_reset() -> None:
     async def refuse(host: str, port: int) -> socket.socket:
         raise ConnectionRefusedError(host, port)
 
-    async def main() -> None:
-        async with proxied(echo, refuse) as (reader, _):
-            with pytest.raises(ConnectionResetError):
-                await reader.read()
-
-    run(main())
+    async with proxied(echo, refuse) as (reader, _):
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
