@@ -5,8 +5,6 @@ all that follow. What a server keeps for itself (resourceVersion, managedFields,
 Secrets is masked: a diff is for people, terminals and logs.
 """
 
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +18,9 @@ SERVER_METADATA = frozenset(
 )
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SECRET_FIELDS = ("data", "stringData")
+# What stands for a value of a Secret. Not a hash: whoever reads a diff could try passwords against one.
+MASK = "<masked>"
+MASKED_CHANGE = "<masked, another value>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,13 @@ class FieldChange:
 
 def diff(before: Object, after: Object) -> list[FieldChange]:
     """The changed fields from `before` to `after`, in the order of the objects; `{}` stands for no object."""
-    secret = "Secret" in (before.get("kind"), after.get("kind"))
-    return list(_compare("", _visible(before, secret=secret), _visible(after, secret=secret)))
+    shown_before, shown_after = _visible(before), _visible(after)
+    if "Secret" in (before.get("kind"), after.get("kind")):
+        shown_before, shown_after = _masked(shown_before, shown_after)
+    return list(_compare("", shown_before, shown_after))
 
 
-def _visible(obj: Object, *, secret: bool) -> Object:
+def _visible(obj: Object) -> Object:
     shown = {field: value for field, value in obj.items() if field != "status"}
     metadata = shown.get("metadata")
     if isinstance(metadata, dict):
@@ -46,16 +49,22 @@ def _visible(obj: Object, *, secret: bool) -> Object:
         if isinstance(annotations, dict):
             metadata["annotations"] = {key: text for key, text in annotations.items() if key != LAST_APPLIED}
         shown["metadata"] = metadata
-    if secret:
-        for field in SECRET_FIELDS:
-            if isinstance(shown.get(field), dict):
-                shown[field] = {key: _masked(value) for key, value in shown[field].items()}
     return shown
 
 
-def _masked(value: object) -> str:
-    """Tells equal from different, and nothing else."""
-    return f"<masked {hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]}>"
+def _masked(before: Object, after: Object) -> tuple[Object, Object]:
+    """Both with masks for the values of a Secret, which tell equal from different and nothing else."""
+    before, after = dict(before), dict(after)
+    for field in SECRET_FIELDS:
+        old, new = before.get(field), after.get(field)
+        known = old if isinstance(old, dict) else {}
+        if isinstance(old, dict):
+            before[field] = dict.fromkeys(old, MASK)
+        if isinstance(new, dict):
+            after[field] = {
+                key: MASK if key not in known or known[key] == value else MASKED_CHANGE for key, value in new.items()
+            }
+    return before, after
 
 
 def _compare(path: str, before: Any, after: Any) -> Iterator[FieldChange]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from towpath.kube.apply.managers import Managed, ManagerEntry, ManagerKey, decode_managed, encode_managed
 from towpath.kube.apply.paths import FieldPath, FieldsError
-from towpath.kube.diff import FieldChange
+from towpath.kube.diff import MASK, FieldChange
 from towpath.kube.objects import Object, gvk_of, metadata_of
 from towpath.reconcile.marks import FIELD_MANAGER
 
@@ -22,7 +22,6 @@ _PERSON = "kubectl"
 _NOT_A_CHANGE = "kubectl-rollout"
 _LEFT = ("f:metadata", "f:status")
 _RESTARTED_AT = "f:kubectl.kubernetes.io/restartedAt"
-_MASK = "<masked>"
 
 
 def find_additions(live: Object, desired: Object) -> list[FieldChange]:
@@ -42,7 +41,7 @@ def find_additions(live: Object, desired: Object) -> list[FieldChange]:
         if not is_inside and path not in owned_by_others and _has(live, path) and not _has(desired, path):
             found.append(path)
     secret = live.get("kind") == "Secret"
-    return [FieldChange(_format(path), _MASK if secret else _value(live, path), None) for path in found]
+    return [FieldChange(_format(path), MASK if secret else _value(live, path), None) for path in found]
 
 
 def take_over(live: Object) -> list[dict[str, Any]]:

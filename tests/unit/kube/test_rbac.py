@@ -6,7 +6,7 @@ from towpath.kube.rbac import allows
 
 READ_PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}
 READ_LOGS = {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]}
-ONE_MAP = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": ["schedule"]}
+ONE_MAP = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"], "resourceNames": ["schedule"]}
 ALL_OF_APPS = {"apiGroups": ["apps"], "resources": ["*"], "verbs": ["*"]}
 ANY_STATUS = {"apiGroups": ["*"], "resources": ["*/status"], "verbs": ["patch"]}
 
