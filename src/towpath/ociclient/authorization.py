@@ -90,7 +90,7 @@ class Authorizer:
         """A token and its lifetime in seconds."""
         realm = challenge.parameters.get("realm", "")
         anonymous = key.credential is None
-        self._check_realm(realm, anonymous=anonymous)
+        self._check_realm(key.registry, realm, anonymous=anonymous)
         query = [("service", service)] if (service := challenge.parameters.get("service")) else []
         query += [("scope", scope) for scope in key.scopes]
         url = f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}"
@@ -111,11 +111,14 @@ class Authorizer:
             raise TokenFailureError(Failure(cause, detail, status, realm, "GET", anonymous=anonymous))
         return _read_token(body, realm)
 
-    def _check_realm(self, realm: str, *, anonymous: bool) -> None:
+    def _check_realm(self, registry: str, realm: str, *, anonymous: bool) -> None:
         parts = urlsplit(realm)
         if parts.scheme == "https" and parts.netloc:
             return
-        if parts.scheme == "http" and parts.netloc and self._plain_http(parts.netloc):
+        # Only a registry that is itself asked in clear text may name such a server: one on the network must not make
+        # this client ask the services on this machine's loopback.
+        plain = self._plain_http(registry) and self._plain_http(parts.netloc)
+        if parts.scheme == "http" and parts.netloc and plain:
             return
         # A registry must not be able to make this client shout a password across the network.
         detail = f"the registry names a token server that is not safe to ask: {realm[:128]!r}"

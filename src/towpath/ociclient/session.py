@@ -123,6 +123,7 @@ class Session:
         home = self.url(reference, "")
         url = self.url(reference, call.target)
         for _ in range(REDIRECT_LIMIT):
+            self._check_safe(reference, call, home=home, url=url)
             headers = dict(call.headers)
             if authorization and _origin(url) == _origin(home):
                 headers["Authorization"] = authorization
@@ -136,18 +137,20 @@ class Session:
             if response.status not in REDIRECTS or not location:
                 return response
             await response.close()
-            url = self._follow(reference, call, url, location)
+            url = urljoin(url, location)
         failure = Failure(PullCause.SERVER_ERROR, f"more than {REDIRECT_LIMIT} redirects", url=url, method=call.method)
         raise call.error(reference, failure)
 
-    def _follow(self, reference: Reference, call: Call, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        parts = urlsplit(target)
-        safe = parts.scheme == "https" or (parts.scheme == "http" and self._plain_http(parts.netloc))
-        if not safe:
+    def _check_safe(self, reference: Reference, call: Call, *, home: str, url: str) -> None:
+        """Refuse an address that a registry sends us to: in clear text, unless the registry itself is asked so.
+
+        A registry on the network must not make this client ask the services on this machine's loopback.
+        """
+        parts = urlsplit(url)
+        plain = parts.scheme == "http" and urlsplit(home).scheme == "http" and self._plain_http(parts.netloc)
+        if parts.scheme != "https" and not plain:
             detail = f"the registry redirects to an address that is not safe to ask: {parts.scheme}://{parts.netloc}"
-            raise call.error(reference, Failure(PullCause.SERVER_ERROR, detail, url=url, method=call.method))
-        return target
+            raise call.error(reference, Failure(PullCause.SERVER_ERROR, detail, url=home, method=call.method))
 
 
 _CAUSES = {

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from fakes.peer import Answer, serve_peer
 from towpath.aio.clock import SystemClock
+from towpath.http.client import HttpClient
+from towpath.http.hosts import is_loopback
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -18,8 +20,10 @@ from towpath.oci.keyring import Credential, Keyring
 from towpath.oci.manifest import Index, format_manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
+from towpath.ociclient.authorization import Authorizer, TokenFailureError
 from towpath.ociclient.client import MANIFEST_LIMIT, RegistryClient
 from towpath.ociclient.errors import CorruptContentError, PullCause, PullError, PushError
+from towpath.ociclient.session import Call, Session
 
 CONTENT = b"0123456789"
 BLOB = Descriptor(media.OCI_LAYER, Digest.of(CONTENT), len(CONTENT))
@@ -195,6 +199,28 @@ async def test_unsafe_and_endless_redirects_are_refused(location: str) -> None:
             await client.read_blob(reference(peer.host), BLOB)
         assert len(peer.requests) <= 5
         await client.close()
+
+
+async def test_a_registry_on_the_network_cannot_send_us_to_a_service_of_this_machine() -> None:
+    async with serve_peer() as local:
+        http = HttpClient()
+        session = Session(http, Keyring(), plain_http=is_loopback, clock=HastyClock())
+        upload = Call("PUT", f"http://{local.host}/upload", (), PushError)
+        with pytest.raises(PushError, match="not safe to ask"):
+            await session.call(Reference.parse("registry.example/app:v1"), upload)
+        assert local.requests == []
+        await http.close()
+
+
+async def test_a_registry_on_the_network_cannot_name_a_token_server_on_this_machine() -> None:
+    async with serve_peer({"GET /token": token({"token": "good"})}) as local:
+        http = HttpClient()
+        authorizer = Authorizer(http, plain_http=is_loopback, clock=HastyClock())
+        authorizer.learn("registry.example", f'Bearer realm="http://{local.host}/token",service="s"')
+        with pytest.raises(TokenFailureError, match="not safe to ask"):
+            await authorizer.authorize("registry.example", Credential("ada", "hunter2"), ())
+        assert local.requests == []
+        await http.close()
 
 
 @pytest.mark.parametrize("content", [b"012345678!", b"012345678", CONTENT + b"!", b""])
