@@ -10,6 +10,7 @@ from typing import Protocol
 
 from towpath.errors import UserError
 from towpath.kube.objects import ObjectKey
+from towpath.oci.annotations import REVISION, TREE
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.platform import Platform
@@ -19,8 +20,6 @@ from towpath.ociclient.errors import PullCause, PullError
 from towpath.ociclient.images import Image
 from towpath.render.images import ContainerImage
 
-REVISION_LABEL = "org.opencontainers.image.revision"
-TREE_LABEL = "dev.towpath.tree"
 # Some hundred bytes each: enough for every artifact a small platform runs or rolls back to.
 REMEMBERED = 512
 
@@ -62,6 +61,17 @@ class ArtifactMissingError(UserError):
         )
 
 
+class FirstBuildAwaitedError(UserError):
+    """An overlay follows a channel that no build has set yet: normal after the first push. Nothing is applied."""
+
+    def __init__(self, service: str, reference: Reference) -> None:
+        self.reference = reference
+        super().__init__(
+            f"waiting for the first build of {service} (NotBuilt): {reference.name} has no {reference.tag} yet",
+            hint="wait for the build; `towpath explain` tells how it goes",
+        )
+
+
 class Images(Protocol):
     """The registry, as far as it is needed here."""
 
@@ -95,6 +105,7 @@ class ArtifactResolver:
 
         Raises:
             ArtifactMissingError: the registry does not have it.
+            FirstBuildAwaitedError: the same, of a channel.
             PullError: the registry did not answer as it should; try again.
         """
         try:
@@ -102,6 +113,8 @@ class ArtifactResolver:
             pinned = reference.with_digest(digest)
             labels = await self._read_labels(pinned)
         except PullError as error:
+            if error.cause is PullCause.NOT_FOUND and is_channel(reference.tag) and reference.digest is None:
+                raise FirstBuildAwaitedError(service, reference) from error
             if error.cause in {PullCause.NOT_FOUND, PullCause.CONTENT_MISSING}:
                 raise ArtifactMissingError(str(uses[0].key), reference) from error
             raise
@@ -137,7 +150,7 @@ class ArtifactResolver:
                     raise
                 # It exists; whether it can run is the node's business, and its message is the better one.
                 labels = {}
-            known = self._labels[key] = _Labels(labels.get(REVISION_LABEL, ""), labels.get(TREE_LABEL, ""))
+            known = self._labels[key] = _Labels(labels.get(REVISION, ""), labels.get(TREE, ""))
             self._forget_oldest(self._labels)
         return known
 

@@ -19,6 +19,7 @@ from towpath.kube.errors import ApiError
 from towpath.kube.objects import Object, ObjectKey, gvk_of, key_of, labels_of, name_of, namespace_of, uid_of
 from towpath.kube.requests import DeleteOptions
 from towpath.reconcile.application import Application
+from towpath.reconcile.artifacts import FirstBuildAwaitedError
 from towpath.reconcile.changes import ChangeSet
 from towpath.reconcile.desired import DesiredSource
 from towpath.reconcile.drift import DriftMode
@@ -226,7 +227,9 @@ class Reconciler:
         if self._reported.get(environment) == str(error):
             return  # tried again for ever, told once
         self._reported[environment] = str(error)
-        if isinstance(error, TowpathError):
+        if isinstance(error, FirstBuildAwaitedError):
+            log.info("application %s: %s", environment, error)
+        elif isinstance(error, TowpathError):
             log.warning("application %s: %s", environment, error)
         else:
             log.error("application %s failed", environment, exc_info=error)

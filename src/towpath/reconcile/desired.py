@@ -130,6 +130,7 @@ class GitDesiredSource:
         Raises:
             NotFoundError: no commit yet, or no such environment or overlay.
             BlueprintError, RenderError, ArtifactMissingError: the repository is wrong; the user mends it.
+            FirstBuildAwaitedError: the first build is on its way.
             RemoteError: a peer did not answer; try again.
         """
         head = await self._repository.find_commit(f"refs/heads/{self._branch}")

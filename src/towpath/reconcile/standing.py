@@ -12,6 +12,7 @@ from towpath.errors import TowpathError
 from towpath.kube.diff import diff
 from towpath.kube.health import Health
 from towpath.kube.objects import Object, ObjectKey, key_of, resource_version_of
+from towpath.reconcile.artifacts import FirstBuildAwaitedError
 from towpath.reconcile.assessment import Assessment, assess_application, observations
 from towpath.reconcile.changes import Action, ChangeSet
 from towpath.reconcile.desired import Desired
@@ -101,13 +102,16 @@ class Standing:
 
     def ended(self, *, trigger: str, result: Result, seconds: float) -> None:
         """A reconciliation is over; remembered unless it found nothing to do."""
+        failed = result is Result.FAILED
+        if failed and self._status.problem is not None and self._status.problem.waiting:
+            result = Result.WAITING
         self._parts.meter.reconciled(self._environment, result.value, seconds)
-        if result is not Result.FAILED and self._status.problem is not None:
+        if not failed and self._status.problem is not None:
             self._status = replace(self._status, problem=None)
             self.refresh()
         last = self._operations[-1] if self._operations else None
         problem = self._status.problem
-        summary = problem.message if result is Result.FAILED and problem else self._change_set.summary()
+        summary = problem.message if failed and problem else self._change_set.summary()
         repeated = last is not None and result in {Result.FAILED, Result.HELD, Result.WAITING} and (
             (last.result, last.summary, last.revision) == (result, summary, self._status.revision)
         )  # fmt: skip
@@ -262,4 +266,6 @@ class Standing:
             return None
         if before is not None and before.message == error.message:
             return before
-        return Problem(error.message, self._parts.clock.now(), error.hint)
+        return Problem(
+            error.message, self._parts.clock.now(), error.hint, waiting=isinstance(error, FirstBuildAwaitedError)
+        )

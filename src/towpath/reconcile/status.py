@@ -32,11 +32,15 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What stands in the way, since when (seconds since the epoch), and the next step."""
+    """What stands in the way, since when (seconds since the epoch), and the next step.
+
+    `waiting`: nothing is wrong, something is on its way.
+    """
 
     message: str
     since: float
     hint: str = ""
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from fakes.reconciling import World, commit, config, digest, namespace, sensor_i
 from towpath.errors import NotFoundError, RemoteError, UserError
 from towpath.kube.health import Health
 from towpath.kube.objects import key_of
+from towpath.oci.reference import Reference
+from towpath.reconcile.artifacts import FirstBuildAwaitedError
 from towpath.reconcile.status import ApplicationStatus, Sync
 from towpath.reconcile.wait import wait_until
 
@@ -311,3 +313,20 @@ async def test_operations_are_remembered_with_what_they_did(world: World) -> Non
         ("start", "applied", "1 created, 1 configured"),
         ("push", "applied", "1 configured, 1 unchanged"),
     ]
+
+
+async def test_an_application_that_waits_for_its_first_build_has_not_failed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    awaited = FirstBuildAwaitedError("sensor", Reference.parse("registry.test/home/sensor:canary"))
+    world.source.states["dev"] = awaited
+    await world.start()
+    problem = world.status().problem
+    assert problem is not None
+    assert (problem.waiting, problem.message) == (True, awaited.message)
+    assert world.counts.results == [("dev", "waiting")]
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+    await world.push(namespace(), stateful_set("1"), revision="b")
+    assert world.status().problem is None
+    assert world.status().ready

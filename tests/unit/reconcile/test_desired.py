@@ -18,7 +18,7 @@ from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.ociclient.errors import Failure, PullCause, PullError
 from towpath.ociclient.images import Image
-from towpath.reconcile.artifacts import ArtifactMissingError, ArtifactResolver
+from towpath.reconcile.artifacts import ArtifactMissingError, ArtifactResolver, FirstBuildAwaitedError
 from towpath.reconcile.desired import GitDesiredSource
 from towpath.reconcile.trees import TreeStore
 from towpath.render.errors import RenderError
@@ -199,6 +199,13 @@ async def test_a_pin_the_registry_does_not_have_names_subject_tag_and_next_step(
         f"StatefulSet/dev/sensor cannot be updated (ArtifactMissing): {SENSOR} has no sha-7654321 in the registry"
     )
     assert "keeps running" in caught.value.hint
+
+
+async def test_a_channel_that_no_build_has_set_yet_is_waited_for(platform: Platformed) -> None:
+    platform.push({**FILES, "k3s/overlays/dev/kustomization.yaml": overlay("canary")})
+    with pytest.raises(FirstBuildAwaitedError) as caught:
+        await platform.source.resolve("dev")
+    assert caught.value.message == f"waiting for the first build of sensor (NotBuilt): {SENSOR} has no canary yet"
 
 
 async def test_a_registry_that_fails_is_no_missing_artifact(platform: Platformed) -> None:
