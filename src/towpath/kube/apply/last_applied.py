@@ -20,22 +20,23 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _MAX_ANNOTATIONS = 256 * 1024  # bytes; upstream's total limit: a larger annotation is dropped instead
 
 
-def is_covered_by_last_applied(
+def without_last_applied(
     root: Type, live: Object | None, manager: str, conflicts: Iterable[FieldConflict]
-) -> bool:
-    """Whether every conflict is about a field that client-side apply wrote and nobody changed since."""
+) -> list[FieldConflict]:
+    """The conflicts that remain when fields that client-side apply wrote, and nobody changed since, are given up."""
+    found = list(conflicts)
     text = annotations_of(live or {}).get(LAST_APPLIED)
     if manager != "kubectl" or not text or live is None:
-        return False
+        return found
     try:
         applied = orjson.loads(text)
         if not isinstance(applied, dict) or applied.get("apiVersion") != live.get("apiVersion"):
-            return False
+            return found
         comparison = compare(root, applied, live)
         allowed = fieldset(root, applied) - comparison.modified - comparison.added - comparison.removed
     except (orjson.JSONDecodeError, TypedError):
-        return False
-    return all(conflict.path in allowed for conflict in conflicts)
+        return found
+    return [conflict for conflict in found if conflict.path not in allowed]
 
 
 def with_last_applied(obj: Object, config: Object) -> Object:
@@ -43,10 +44,9 @@ def with_last_applied(obj: Object, config: Object) -> Object:
     annotations = annotations_of(obj)
     if not annotations.get(LAST_APPLIED):
         return obj
-    own = {key: value for key, value in annotations_of(config).items() if key != LAST_APPLIED}
-    metadata: dict[str, Any] = {**config.get("metadata", {}), "annotations": own}
-    if not own:
-        del metadata["annotations"]
+    metadata: dict[str, Any] = dict(config.get("metadata", {}))
+    if isinstance(metadata.get("annotations"), dict):
+        metadata["annotations"] = {key: text for key, text in metadata["annotations"].items() if key != LAST_APPLIED}
     text = orjson.dumps({**config, "metadata": metadata}, option=orjson.OPT_SORT_KEYS).decode() + "\n"
     others = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
     size = sum(len(key.encode()) + len(value.encode()) for key, value in others.items())

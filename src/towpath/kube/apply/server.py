@@ -18,7 +18,7 @@ from typing import Any
 from towpath.kube.apply.compare import Comparison, compare
 from towpath.kube.apply.conflicts import FieldConflict, conflict_error
 from towpath.kube.apply.fieldset import fieldset
-from towpath.kube.apply.last_applied import is_covered_by_last_applied, with_last_applied
+from towpath.kube.apply.last_applied import with_last_applied, without_last_applied
 from towpath.kube.apply.managers import Managed, ManagerEntry, ManagerKey, cap_updates, decode_managed, encode_managed
 from towpath.kube.apply.merge import merge
 from towpath.kube.apply.paths import FieldPath, FieldsError, with_named_parents, without_below
@@ -56,7 +56,7 @@ def apply(
     gvk = gvk_of(config)
     root = _get_root(schema, gvk)
     _check_config(root, config)
-    config = with_canonical_quantities(root, config)
+    said, config = config, with_canonical_quantities(root, config)
     current = _without_managed(live) if live is not None else {"apiVersion": gvk.api_version, "kind": gvk.kind}
     managed = decode_managed(live) if live is not None else {}
     reset = reset_fields(gvk, subresource)
@@ -68,14 +68,15 @@ def apply(
     merged = merge(root, current, config)
     paths = without_below(fieldset(root, config), reset)
     last = managed.get(key)
-    if last is not None and merged == current and paths - STRIPPED == last.paths:
+    repeated = last is not None and merged == current and paths - STRIPPED == last.paths
+    if repeated and manager != "kubectl":  # kubectl's annotation may need an update all the same
         return canonical_value(root, live)  # type: ignore[no-any-return]  # a map in, a map out
     managed[key] = ManagerEntry(gvk.api_version, paths)
     if last is not None and not last.paths <= paths:
         merged = _prune(root, merged, managed, last.paths)
     comparison = _without(compare(root, current, merged), reset)
-    conflicts = _find_conflicts(managed, comparison, key)
-    if conflicts and not force and not is_covered_by_last_applied(root, live, manager, conflicts):
+    conflicts = [] if force else _find_conflicts(managed, comparison, key)
+    if conflicts and (conflicts := without_last_applied(root, live, manager, conflicts)):
         raise conflict_error(conflicts)
     managed = _settle(managed, comparison, key)
     result: Object = canonical_value(root, restore_reset_fields(merged, live, subresource))
@@ -85,7 +86,7 @@ def apply(
     if not managed[key].paths:
         del managed[key]
     if manager == "kubectl":
-        result = with_last_applied(result, config)
+        result = with_last_applied(result, said)
     return _with_managed(result, managed, live)
 
 

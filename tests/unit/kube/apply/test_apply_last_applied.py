@@ -65,3 +65,27 @@ def test_an_annotation_that_would_be_too_large_is_dropped(schema: Schema) -> Non
     live = client_applied(schema, {"x": "1"})
     obj = apply(schema, live=live, config=config_map({"x": "1", "big": "y" * 300_000}), manager="kubectl", time=TIME)
     assert LAST_APPLIED not in obj["metadata"]["annotations"]
+
+
+def test_only_what_the_annotation_does_not_cover_is_a_conflict(schema: Schema) -> None:
+    live = client_applied(schema, {"x": "1", "y": "1"})
+    live = {**live, "data": {"x": "1", "y": "edited"}}
+    with pytest.raises(ApiConflictError) as refusal:
+        apply(schema, live=live, config=config_map({"x": "2", "y": "2"}), manager="kubectl", time=TIME)
+    assert [cause["field"] for cause in refusal.value.causes] == [".data.y"]
+
+
+def test_the_annotation_follows_even_when_nothing_else_changes(schema: Schema) -> None:
+    live = apply(
+        schema, live=client_applied(schema, {"x": "1"}), config=config_map({"x": "1"}), manager="kubectl", time=TIME
+    )
+    live["metadata"]["annotations"][LAST_APPLIED] = "{}"
+    obj = apply(schema, live=live, config=config_map({"x": "1"}), manager="kubectl", time=TIME)
+    assert json.loads(obj["metadata"]["annotations"][LAST_APPLIED]) == config_map({"x": "1"})
+
+
+def test_an_empty_map_of_annotations_is_recorded_as_applied(schema: Schema) -> None:
+    config = config_map({"x": "1"})
+    config["metadata"]["annotations"] = {}
+    obj = apply(schema, live=client_applied(schema, {"x": "1"}), config=config, manager="kubectl", time=TIME)
+    assert json.loads(obj["metadata"]["annotations"][LAST_APPLIED]) == config
