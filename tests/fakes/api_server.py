@@ -52,7 +52,12 @@ async def running_api_server(directory: Path) -> AsyncIterator[ApiServer]:
     """A server until the block ends."""
     clock = SystemClock()
     certificates = ensure_certificates(directory / "pki", names=["127.0.0.1", "localhost"], now=clock.now())
-    kernel = Kernel.open(directory / "cluster", clock=clock, new_uid=lambda: str(uuid.uuid4()))
+    kernel = Kernel.open(
+        directory / "cluster",
+        clock=clock,
+        new_uid=lambda: str(uuid.uuid4()),
+        cluster_ca=certificates.authority_bytes(),
+    )
     client = EmbeddedClient(kernel)
     tokens = ServiceAccountTokens(b"signing key of the tests", clock=clock)
     logs = RecordedLogs()

@@ -8,6 +8,7 @@ retry sends it from its start.
 import os
 import re
 import socket
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -50,10 +51,24 @@ class ResponseTooLargeError(RemoteError):
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """How a peer is reached where the address alone does not say it.
+
+    `tls` replaces the system's trust and brings a client certificate; `server_name` is the name the peer's certificate
+    must have; `proxy` is an address, and wins over the environment's.
+    """
+
+    tls: ssl.SSLContext | None = None
+    server_name: str = ""
+    proxy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request. `body` is bytes, or a function that opens a stream of `length` bytes (None: chunked).
 
     `repeat=False` is for a request that must reach the peer once at most: part of its body may have had its effect.
+    `idempotent` says so where the method does not; `timeout_seconds` replaces the client's for this request.
     """
 
     method: str
@@ -62,13 +77,20 @@ class Request:
     body: bytes | OpenBody = b""
     length: int | None = None
     repeat: bool = True
+    idempotent: bool | None = None
+    timeout_seconds: float | None = None
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether sending it twice has the effect of sending it once."""
+        return self.method in IDEMPOTENT_METHODS if self.idempotent is None else self.idempotent
 
     @property
     def retried_statuses(self) -> frozenset[int]:
         """The statuses after which it may be sent again."""
         if not self.repeat:
             return frozenset()
-        return RETRIED_STATUSES if self.method in IDEMPOTENT_METHODS else RETRIED_UNSAFE_STATUSES
+        return RETRIED_STATUSES if self.is_idempotent else RETRIED_UNSAFE_STATUSES
 
 
 class Response:
@@ -126,12 +148,14 @@ class HttpClient:
         attempts: int = ATTEMPTS,
         clock: Clock | None = None,
         backoff: Backoff | None = None,
+        route: Route | None = None,
     ) -> None:
         """Prepare; nothing is opened yet. `timeout_seconds` bounds each wait for the peer, not the whole transfer."""
         self._timeout_seconds = timeout_seconds
         self._attempts = attempts
         self._clock = clock or SystemClock()
         self._backoff = backoff or Backoff(initial_seconds=0.2, cap_seconds=5.0)
+        self._route = route or Route()
         self._engine: httpx.AsyncClient | None = None
 
     async def send(self, request: Request) -> Response:
@@ -145,7 +169,7 @@ class HttpClient:
             try:
                 response = await self._send_once(request)
             except UnreachableError as error:
-                if last or (error.sent and not (request.repeat and request.method in IDEMPOTENT_METHODS)):
+                if last or (error.sent and not (request.repeat and request.is_idempotent)):
                     raise
                 pause = self._backoff.delay(attempt)
             else:
@@ -168,8 +192,12 @@ class HttpClient:
 
         if self._engine is None:
             self._engine = httpx.AsyncClient(
-                timeout=httpx.Timeout(self._timeout_seconds, connect=min(10.0, self._timeout_seconds)),
+                timeout=self._timeout(self._timeout_seconds),
                 follow_redirects=False,
+                verify=self._route.tls or True,
+                proxy=self._route.proxy or None,
+                # Unlimited: a watch holds its connection for ever, and a hundred of them must not stop a request.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
                 # A proxy of the environment is for the outside; loopback is never reached through it.
                 mounts=dict.fromkeys(_LOOPBACK_MOUNTS),
                 headers={"User-Agent": "towpath", "Accept-Encoding": "identity"},
@@ -179,11 +207,23 @@ class HttpClient:
             headers["Content-Length"] = str(request.length)
         content = request.body if isinstance(request.body, bytes) else request.body()
         try:
-            built = self._engine.build_request(request.method, request.url, headers=headers, content=content)
+            built = self._engine.build_request(
+                request.method,
+                request.url,
+                headers=headers,
+                content=content,
+                timeout=self._timeout(request.timeout_seconds or self._timeout_seconds),
+                extensions={"sni_hostname": self._route.server_name} if self._route.server_name else None,
+            )
             return Response(request.method, await self._engine.send(built, stream=True))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.InvalidURL)
             raise UnreachableError(request.method, request.url, _describe(error), sent=not unsent) from error
+
+    def _timeout(self, seconds: float) -> "httpx.Timeout":
+        import httpx  # noqa: PLC0415 - at the top it would cost every command 80 ms
+
+        return httpx.Timeout(seconds, connect=min(10.0, seconds))
 
 
 def _parse_retry_after(value: str, now: float) -> float:
@@ -205,6 +245,12 @@ def _describe(error: BaseException) -> str:
             continue
         if isinstance(cause, socket.gaierror):
             return "no such host"
+        if isinstance(cause, ssl.SSLError):  # its errno is OpenSSL's, which strerror would misread
+            return (
+                f"the certificate is not trusted: {cause.verify_message}"
+                if isinstance(cause, ssl.SSLCertVerificationError)
+                else f"TLS failed: {cause.reason or cause}"
+            )
         if isinstance(cause, OSError) and cause.errno:
             return os.strerror(cause.errno).lower()
         cause = cause.__cause__ or cause.__context__

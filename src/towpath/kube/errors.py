@@ -105,6 +105,14 @@ class ExpiredError(ApiError):
     exit_code = 6
 
 
+class RequestEntityTooLargeError(ApiError):
+    """The object is larger than the server stores."""
+
+    code = 413
+    reason = "RequestEntityTooLarge"
+    exit_code = 2
+
+
 class UnsupportedMediaTypeError(ApiError):
     """A body the server cannot decode."""
 
@@ -129,6 +137,22 @@ class TooManyRequestsError(ApiError):
     exit_code = 6
 
 
+class ServerTimeoutError(ApiError):
+    """The server could not finish in time; nothing says that nothing was done."""
+
+    code = 504
+    reason = "Timeout"
+    exit_code = 6
+
+
+class ServiceUnavailableError(ApiError):
+    """The server is down, starting, not reachable, or something else answers in its place."""
+
+    code = 503
+    reason = "ServiceUnavailable"
+    exit_code = 6
+
+
 ERRORS_BY_REASON: dict[str, type[ApiError]] = {
     error.reason: error
     for error in (
@@ -141,8 +165,11 @@ ERRORS_BY_REASON: dict[str, type[ApiError]] = {
         AlreadyExistsError,
         ApiConflictError,
         ExpiredError,
+        RequestEntityTooLargeError,
         UnsupportedMediaTypeError,
         InvalidError,
         TooManyRequestsError,
+        ServerTimeoutError,
+        ServiceUnavailableError,
     )
 }

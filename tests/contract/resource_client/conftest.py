@@ -11,10 +11,13 @@ from uuid import uuid4
 import pytest
 
 from contract.resource_client.worlds import NAMESPACE, World, options
+from fakes.api_server import running_api_server
 from towpath.aio.clock import SystemClock
 from towpath.cluster.client import EmbeddedClient
 from towpath.cluster.kernel import Kernel
 from towpath.kube.requests import DeleteOptions
+from towpath.kubeclient.client import KubernetesClient
+from towpath.kubeclient.target import load_target
 from towpath.reconcile.ports import ResourceClient
 
 
@@ -28,7 +31,21 @@ async def open_embedded(directory: Path) -> AsyncIterator[ResourceClient]:
         kernel.close()
 
 
-ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[ResourceClient]]] = {"embedded": open_embedded}
+@asynccontextmanager
+async def open_http(directory: Path) -> AsyncIterator[ResourceClient]:
+    """The client over HTTP, speaking to the façade over a kernel; pages are small so that every list has several."""
+    async with running_api_server(directory) as server:
+        client = KubernetesClient(load_target(server.kubeconfig, environ={}), clock=SystemClock(), page_size=2)
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
+ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[ResourceClient]]] = {
+    "embedded": open_embedded,
+    "http": open_http,
+}
 
 
 @pytest.fixture(params=list(ADAPTERS))
