@@ -1,7 +1,7 @@
 """A platform repository of two tiny services, for tests of the whole platform that must not wait for big ones.
 
 `clock` is a StatefulSet (1 in dev, 2 in prod), `lamp` a Deployment; both print their version and their colour, which
-comes from a generated ConfigMap, and answer every request. dev follows the channel; prod is promoted into, with no soak.
+comes from a generated ConfigMap, and answer every request. dev follows the channel; prod is promoted into at once.
 """
 
 SERVICES = ("clock", "lamp")

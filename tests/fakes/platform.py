@@ -352,8 +352,8 @@ class LivePlatform:
             time.sleep(POLL_SECONDS)
 
     def _is_up(self) -> bool:
-        info = json.loads((self.state / "run.json").read_text())
-        return bool(info["pid"] == self.pid)
+        run_file = self.state / "run.json"
+        return run_file.exists() and bool(json.loads(run_file.read_text())["pid"] == self.pid)
 
     def _has_ended(self) -> bool:
         return self.pid == 0 or not Path(f"/proc/{self.pid}").exists()

@@ -50,7 +50,10 @@ class BlueprintError(UserError):
         self.problems = tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
         count = len(self.problems)
         lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"the blueprint is not valid (Invalid): {count} problem{'s' * (count != 1)}\n{lines}")
+        super().__init__(
+            f"the blueprint is not valid (Invalid): {count} problem{'s' * (count != 1)}\n{lines}",
+            hint="correct it and push again; until then, what runs keeps running",
+        )
 
 
 class Document:

@@ -49,7 +49,9 @@ def explain_refusal(key: ObjectKey, error: ApiError) -> Refusal:
     if isinstance(error, ApiNotFoundError):
         hint = f"the cluster does not serve {key.kind}, or namespace {key.namespace or '(none)'} does not exist"
         return Refusal(key, error.reason, error.message, hint)
-    return Refusal(key, error.reason, error.message, error.hint, is_permanent=error.code == 400)
+    if error.code == 400:
+        return Refusal(key, error.reason, error.message, error.hint or "correct the manifest in Git", is_permanent=True)
+    return Refusal(key, error.reason, error.message, error.hint)
 
 
 def _explain_invalid(key: ObjectKey, error: InvalidError) -> Refusal:

@@ -29,7 +29,10 @@ class _Row:
     hint: str = ""
 
 
-_KUSTOMIZATION = "{overlay}/kustomization.yaml"
+_KUSTOMIZATION = "{folder}/kustomization.yaml"
+_MEND = "correct it and push again; what runs keeps running"
+# Where kustomize was when it failed: the innermost folder it names, else the overlay itself.
+_FOLDER = re.compile(r"(?:recursed accumulation of|couldn't make target for) path '(?P<folder>[^']*)'")
 _ROWS = (
     _Row(
         re.compile(r"evalsymlink failure on '(?P<path>[^']*)'.*no such file or directory", re.DOTALL),
@@ -61,18 +64,20 @@ _ROWS = (
         _KUSTOMIZATION,
         "compare kind, name and apiVersion of the patch with the resource",
     ),
-    _Row(re.compile(r"unknown field (?P<name>\"[^\"]+\")"), "unknown field {name}", _KUSTOMIZATION),
+    _Row(re.compile(r"unknown field (?P<name>\"[^\"]+\")"), "unknown field {name}", _KUSTOMIZATION, _MEND),
     _Row(
         re.compile(r"accumulating resources from '(?P<path>[^']*)': MalformedYAMLError: (?P<why>.*?)( in File: .*)?$"),
         "{why}",
-        "{overlay}/{path}",
+        "{folder}/{path}",
+        _MEND,
     ),
     _Row(
         re.compile(r"accumulating resources from '(?P<path>[^']*)': missing metadata.name"),
         "an object without metadata.name (or without apiVersion or kind)",
-        "{overlay}/{path}",
+        "{folder}/{path}",
+        _MEND,
     ),
-    _Row(re.compile(r"invalid Kustomization: (?P<why>.*)", re.DOTALL), "{why}", _KUSTOMIZATION),
+    _Row(re.compile(r"invalid Kustomization: (?P<why>.*)", re.DOTALL), "{why}", _KUSTOMIZATION, _MEND),
     _Row(re.compile(r"kustomization.yaml is empty"), "the file is empty", _KUSTOMIZATION, "list its resources"),
     _Row(
         re.compile(r"must specify --enable-helm"),
@@ -89,6 +94,7 @@ _ROWS = (
     _Row(
         re.compile(r'unmarshal errors:\s*(?P<why>line \d+: mapping key "[^"]+" already defined at line \d+)'),
         "{why}",
+        hint=_MEND,
     ),
 )
 
@@ -101,9 +107,11 @@ def explain(text: str, *, overlay: str, root: str) -> Reason:
     for row in _ROWS:
         match = row.pattern.search(text)
         if match:
-            values = {**{name: value or "" for name, value in match.groupdict().items()}, "overlay": overlay}
+            values = {name: value or "" for name, value in match.groupdict().items()}
+            values["folder"] = next(reversed(_FOLDER.findall(text)), overlay)
             return Reason(_fill(row.text, values), _fill(row.file, values), row.hint)
-    return Reason(_one_line(text) or "kustomize failed without a message")
+    hint = f"`kubectl kustomize {overlay}` in a clone shows the same"
+    return Reason(_one_line(text) or "kustomize failed without a message", hint=hint)
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
