@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +40,9 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield made
 
 
-async def expose(world: NodeWorld, name: str, pods: list[Object], *, headless: bool = False, port: int = 8080) -> Object:
+async def expose(
+    world: NodeWorld, name: str, pods: list[Object], *, headless: bool = False, port: int = 8080
+) -> Object:
     """A Service with an EndpointSlice of these pods."""
     service = await world.create(
         {
@@ -85,11 +90,11 @@ async def loopback_of(world: NodeWorld, name: str) -> tuple[str, int]:
     raise AssertionError("the watch ended")
 
 
-async def look_up(world: NodeWorld, pod_name: str, *names: str) -> dict[str, list[str]]:
+async def look_up(world: NodeWorld, pod_name: str, *names: str) -> dict[str, Any]:
     pod = make_pod(pod_name, container=command(LOOKUP, args=list(names)), restartPolicy="Never")
     await world.create(pod)
     await world.wait_for(pod_name, phase_is("Succeeded", "Failed"))
-    found: dict[str, list[str]] = json.loads(await world.log(pod_name))
+    found: dict[str, Any] = json.loads(await world.log(pod_name))
     return found
 
 
@@ -167,7 +172,7 @@ async def test_the_api_server_is_reached_at_its_cluster_ip(tmp_path: Path) -> No
     async with node_world(tmp_path, api_port=port) as world:
         program = (
             "import os,socket\n"
-            "s=socket.create_connection((os.environ['KUBERNETES_SERVICE_HOST'], int(os.environ['KUBERNETES_SERVICE_PORT'])))\n"
+            "host, port = (os.environ[f'KUBERNETES_SERVICE_{n}'] for n in ('HOST', 'PORT'))\ns=socket.create_connection((host, int(port)))\n"
             "s.sendall(b'hello\\n'); print(s.recv(100).decode())"
         )
         await world.create(make_pod("client", container=command(program), restartPolicy="Never"))
@@ -198,9 +203,6 @@ async def test_the_pod_network_comes_back_after_its_broker_was_killed(hub: NodeW
     add_image(hub.registry, "registry.test/app:v2", b"")
     await hub.run_pod("web-0")
     broker = hub.agent.network.broker_pid
-    import os
-    import signal
-
     os.kill(broker, signal.SIGKILL)
     await hub.wait_for("web-0", lambda pod: pod["status"]["containerStatuses"][0]["restartCount"] >= 1)
     assert hub.agent.network.has_hub

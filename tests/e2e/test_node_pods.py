@@ -74,7 +74,9 @@ async def test_a_deleted_pod_ends_gracefully_and_its_object_goes(world: NodeWorl
 
 
 async def test_a_pod_that_ignores_sigterm_is_killed_after_the_grace_period(plain: NodeWorld) -> None:
-    program = "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up',flush=True); time.sleep(600)"
+    program = (
+        "import signal,time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up',flush=True); time.sleep(600)"
+    )
     await plain.create(make_pod("stubborn", container=command(program)))
     await plain.wait_for("stubborn", is_ready)
     await wait_for_log(plain, "stubborn", "up\n")
@@ -146,7 +148,11 @@ async def test_init_containers_run_first_and_share_volumes(plain: NodeWorld) -> 
 
 
 async def test_a_failing_init_container_keeps_the_others_from_starting(plain: NodeWorld) -> None:
-    init = {"name": "prepare", "image": "registry.test/app:v1", "command": ["python", "-S", "-c", "raise SystemExit(1)"]}
+    init = {
+        "name": "prepare",
+        "image": "registry.test/app:v1",
+        "command": ["python", "-S", "-c", "raise SystemExit(1)"],
+    }
     await plain.create(make_pod("stuck", initContainers=[init], restartPolicy="Never"))
     pod = await plain.wait_for("stuck", phase_is("Failed"))
     assert container_status(pod)["state"] == {"waiting": {"reason": "PodInitializing"}}
@@ -185,9 +191,7 @@ async def test_what_a_container_writes_stays_its_own(plain: NodeWorld) -> None:
 
 async def test_a_read_only_root_cannot_be_written(plain: NodeWorld) -> None:
     security = {"securityContext": {"readOnlyRootFilesystem": True}}
-    await plain.create(
-        make_pod("ro", container=command("open('/app/mark','w')", **security), restartPolicy="Never")
-    )
+    await plain.create(make_pod("ro", container=command("open('/app/mark','w')", **security), restartPolicy="Never"))
     await plain.wait_for("ro", phase_is("Failed"))
     assert "Read-only file system" in await plain.log("ro")
 
@@ -202,7 +206,7 @@ async def test_the_termination_message_is_reported(plain: NodeWorld) -> None:
 async def test_a_log_is_followed_until_the_run_ends(plain: NodeWorld) -> None:
     program = "import time\nfor n in range(3): print(n, flush=True); time.sleep(0.05)\nprint('end', end='')"
     await plain.create(make_pod("talk", container=command(program), restartPolicy="Never"))
-    await plain.wait_for("talk", lambda pod: phase_is("Running", "Succeeded")(pod))
+    await plain.wait_for("talk", phase_is("Running", "Succeeded"))
     async with asyncio.timeout(30):
         assert await plain.log("talk", follow=True) == "0\n1\n2\nend"
 

@@ -132,7 +132,8 @@ class NodeWorld:
 
 
 @cache
-def _interpreter_layer() -> bytes:
+def interpreter_layer() -> bytes:
+    """The running interpreter as a layer."""
     return make_interpreter_layer()
 
 
@@ -164,7 +165,7 @@ def image_config(**changes: Any) -> ImageConfig:
 
 def add_image(registry: FakeRegistry, text: str, program: bytes, **changes: Any) -> None:
     """Push an image that runs a program of a few lines."""
-    layers = [_interpreter_layer(), make_layer({"app/main.py": program})]
+    layers = [interpreter_layer(), make_layer({"app/main.py": program})]
     registry.add(text, layers, image_config(**changes))
 
 
