@@ -11,6 +11,7 @@ from fakes.clock import VirtualClock
 from towpath.blueprint.load import load_blueprint
 from towpath.blueprint.model import UNRELEASED_TAG, Blueprint
 from towpath.kube.objects import Object
+from towpath.oci.annotations import REVISION
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.image import ImageConfig
@@ -22,7 +23,6 @@ from towpath.ociclient.client import RawManifest
 from towpath.ociclient.errors import Failure, PullCause, PullError
 from towpath.ociclient.images import Image
 from towpath.promote.gate.evidence import Artifacts, Standing
-from towpath.promote.gate.revision import LABEL
 from towpath.promote.preview import Preview
 from towpath.promote.promotion import Desk
 from towpath.promote.rollback import Standing as PastStanding
@@ -47,10 +47,11 @@ def digest_of(text: str) -> Digest:
 
 @dataclass
 class FakeArtifacts:
-    """A registry: images by tag, digests that are missing, and whether pulling is denied."""
+    """A registry: images by tag, digests that are missing or cut short, and whether pulling is denied."""
 
     images: dict[str, Image] = field(default_factory=dict)
     missing: set[Digest] = field(default_factory=set)
+    cut_short: set[Digest] = field(default_factory=set)
     denied: bool = False
 
     def add(self, tag: str, revision: str, *, word: str = "") -> Digest:
@@ -59,7 +60,7 @@ class FakeArtifacts:
         blob = Descriptor("application/octet-stream", digest_of(f"layer {name}"), 3)
         config = Descriptor("application/json", digest_of(f"config {name}"), 3)
         descriptor = Descriptor("manifest", digest_of(f"manifest {name}"), 3, platform=PLATFORM)
-        labels = {LABEL: revision} if revision else {}
+        labels = {REVISION: revision} if revision else {}
         reference = Reference.parse(f"{REGISTRY}/sensor").with_tag(tag)
         self.images[tag] = Image(reference, descriptor, Manifest(config, (blob,)), ImageConfig(PLATFORM, labels=labels))
         return descriptor.digest
@@ -83,7 +84,9 @@ class FakeArtifacts:
     async def find_blob(self, reference: Reference, digest: Digest) -> int | None:
         """The size of a blob."""
         del reference
-        return None if digest in self.missing else 3
+        if digest in self.missing:
+            return None
+        return 2 if digest in self.cut_short else 3
 
 
 @dataclass

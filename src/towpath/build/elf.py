@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from towpath.errors import UserError
 
-_PT_LOAD = 1
 _PT_INTERP = 3
 
 

@@ -16,7 +16,7 @@ import orjson
 from towpath.aio.clock import format_rfc3339
 from towpath.blueprint.model import COMMIT_VARIABLE, VERSION_VARIABLE, Service
 from towpath.build.entries import BuildError
-from towpath.oci import media
+from towpath.oci import annotations, media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.image import History, ImageConfig, format_image_config
@@ -24,8 +24,6 @@ from towpath.oci.manifest import Manifest, format_manifest
 from towpath.oci.platform import Platform
 
 APP_DIRECTORY = "app"
-LABEL_PREFIX = "org.opencontainers.image."
-TREE_LABEL = "dev.towpath.tree"
 _DOCKERFILES = ("Dockerfile", "Containerfile")
 
 
@@ -193,14 +191,14 @@ def compose_image(
 def image_labels(request: BuildRequest, base: Base, created: str) -> dict[str, str]:
     """The labels that tie an image to its commit; what is unknown is left out."""
     labels = {
-        f"{LABEL_PREFIX}title": request.service.name,
-        f"{LABEL_PREFIX}revision": request.commit,
-        f"{LABEL_PREFIX}source": request.source_url,
-        f"{LABEL_PREFIX}created": created,
-        f"{LABEL_PREFIX}version": request.tag,
-        f"{LABEL_PREFIX}base.name": base.name if base.digest else "",
-        f"{LABEL_PREFIX}base.digest": str(base.digest) if base.digest else "",
-        TREE_LABEL: request.tree_id,
+        annotations.TITLE: request.service.name,
+        annotations.REVISION: request.commit,
+        annotations.SOURCE: request.source_url,
+        annotations.CREATED: created,
+        annotations.VERSION: request.tag,
+        annotations.BASE_NAME: base.name if base.digest else "",
+        annotations.BASE_DIGEST: str(base.digest) if base.digest else "",
+        annotations.TREE: request.tree_id,
     }
     return {name: value for name, value in labels.items() if value}
 

@@ -8,11 +8,10 @@ import orjson
 
 from towpath.build.cache import cache_errors, replace_file
 from towpath.build.image import BuiltImage
+from towpath.oci.annotations import REF_NAME
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, format_manifest
-
-_REF_NAME = "org.opencontainers.image.ref.name"
 
 
 def write_layout(image: BuiltImage, directory: Path, *, name: str) -> Descriptor:
@@ -28,7 +27,7 @@ def write_layout(image: BuiltImage, directory: Path, *, name: str) -> Descriptor
             shutil.copyfile(layer.path, blobs / layer.descriptor.digest.hex)
         for content in (image.config_raw, image.manifest_raw):
             replace_file(blobs / Digest.of(content).hex, content)
-        named = replace(image.descriptor, annotations={_REF_NAME: name})
+        named = replace(image.descriptor, annotations={REF_NAME: name})
         replace_file(directory / "index.json", format_manifest(Index((named,))))
         replace_file(directory / "oci-layout", orjson.dumps({"imageLayoutVersion": "1.0.0"}))
     return named

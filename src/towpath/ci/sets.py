@@ -11,17 +11,14 @@ platform that lost its data directory still knows what was built.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from towpath.oci.annotations import CREATED, REVISION, TREE, VERSION
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.manifest import Index, InvalidManifestError, format_manifest, parse_manifest
 from towpath.oci.tags import sha_tag
 
 SETS_REPOSITORY = "sets"
 SERVICE_ANNOTATION = "dev.towpath.service"
-TREE_ANNOTATION = "dev.towpath.tree"
 FINGERPRINT_ANNOTATION = "dev.towpath.settings"
-REVISION_ANNOTATION = "org.opencontainers.image.revision"
-CREATED_ANNOTATION = "org.opencontainers.image.created"
-VERSION_ANNOTATION = "org.opencontainers.image.version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +67,17 @@ def format_set(artifact_set: ArtifactSet) -> bytes:
             artifact.descriptor,
             annotations={
                 SERVICE_ANNOTATION: name,
-                REVISION_ANNOTATION: artifact.revision,
-                TREE_ANNOTATION: artifact.tree_id,
+                REVISION: artifact.revision,
+                TREE: artifact.tree_id,
                 FINGERPRINT_ANNOTATION: artifact.fingerprint,
             },
         )
         for name, artifact in sorted(artifact_set.artifacts.items())
     ]
     annotations = {
-        REVISION_ANNOTATION: artifact_set.commit,
-        CREATED_ANNOTATION: artifact_set.created,
-        VERSION_ANNOTATION: artifact_set.tag,
+        REVISION: artifact_set.commit,
+        CREATED: artifact_set.created,
+        VERSION: artifact_set.tag,
     }
     return format_manifest(Index(tuple(entries), annotations))
 
@@ -92,8 +89,8 @@ def parse_set(raw: bytes, media_type: str = "") -> ArtifactSet:
         InvalidManifestError: the bytes are no index, or no index of ours.
     """
     index = parse_manifest(raw, media_type)
-    if not isinstance(index, Index) or REVISION_ANNOTATION not in index.annotations:
-        raise InvalidManifestError([f"annotations: expected {REVISION_ANNOTATION}, the commit whose set this is"])
+    if not isinstance(index, Index) or REVISION not in index.annotations:
+        raise InvalidManifestError([f"annotations: expected {REVISION}, the commit whose set this is"])
     artifacts = {}
     for entry in index.manifests:
         service = entry.annotations.get(SERVICE_ANNOTATION, "")
@@ -101,8 +98,8 @@ def parse_set(raw: bytes, media_type: str = "") -> ArtifactSet:
             artifacts[service] = Artifact(
                 service=service,
                 descriptor=replace(entry, annotations={}),
-                revision=entry.annotations.get(REVISION_ANNOTATION, ""),
-                tree_id=entry.annotations.get(TREE_ANNOTATION, ""),
+                revision=entry.annotations.get(REVISION, ""),
+                tree_id=entry.annotations.get(TREE, ""),
                 fingerprint=entry.annotations.get(FINGERPRINT_ANNOTATION, ""),
             )
-    return ArtifactSet(index.annotations[REVISION_ANNOTATION], index.annotations.get(CREATED_ANNOTATION, ""), artifacts)
+    return ArtifactSet(index.annotations[REVISION], index.annotations.get(CREATED, ""), artifacts)

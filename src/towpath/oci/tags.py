@@ -8,7 +8,6 @@ import re
 
 SHA_PREFIX = "sha-"
 SHORT_LENGTH = 7
-FULL_LENGTHS = (40, 64)  # SHA-1 and SHA-256 object formats of Git
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _SHA_TAG = re.compile(r"sha-([0-9a-f]{7,64})")
@@ -39,15 +38,3 @@ def is_immutable(tag: str) -> bool:
 def is_channel(tag: str) -> bool:
     """Whether this tag may point elsewhere tomorrow, so that its digest must be resolved and recorded."""
     return bool(tag) and not is_immutable(tag)
-
-
-def full_sha_problem(tag: str) -> str | None:
-    """Why a full-length commit SHA is the wrong tag, naming the right one; None for any other tag.
-
-    Manifests with the full SHA beside a registry with the short one are the commonest way to promote a tag that was
-    never built.
-    """
-    digits = tag.removeprefix(SHA_PREFIX).lower()
-    if len(digits) not in FULL_LENGTHS or not _COMMIT.fullmatch(digits):
-        return None
-    return f"tag {tag!r} is a full-length commit SHA; the artifact of that commit is tagged {sha_tag(digits)!r}"

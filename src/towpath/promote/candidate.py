@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from towpath.blueprint.model import Blueprint, Environment, Service
 from towpath.errors import UserError
+from towpath.oci.annotations import REVISION
 from towpath.oci.digest import Digest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
@@ -16,7 +17,6 @@ from towpath.oci.tags import parse_sha_tag, sha_tag
 from towpath.ociclient.errors import PullError
 from towpath.ociclient.images import Image
 from towpath.promote.gate.evidence import Artifacts, Candidate, History, Runtime
-from towpath.promote.gate.revision import LABEL
 from towpath.promote.gate.tag_form import find_problem
 from towpath.promote.pins import Pin, find_pin
 
@@ -88,7 +88,7 @@ async def _running_tag(lookup: Lookup, service: Service, environment: Environmen
         )
     reference = Reference.parse(lookup.blueprint.image(service.name)).with_digest(Digest.parse(standing.digest))
     image = await lookup.artifacts.image(reference, lookup.platform)
-    revision = image.config.labels.get(LABEL, "")
+    revision = image.config.labels.get(REVISION, "")
     return sha_tag(revision) if revision else standing.digest
 
 
@@ -108,7 +108,7 @@ async def _find_image(lookup: Lookup, service: Service, tag: str) -> tuple[Image
 
 async def _canonical(lookup: Lookup, service: Service, tag: str, image: Image | None) -> tuple[str, str | None]:
     commit = await _commit_of(lookup.history, tag)
-    revision = image.config.labels.get(LABEL, "") if image is not None else ""
+    revision = image.config.labels.get(REVISION, "") if image is not None else ""
     if not revision or commit is None or revision == commit:
         return tag, commit
     if await lookup.history.find_commit(revision) is None:

@@ -17,7 +17,6 @@ from towpath.reconcile.ports import ResourceClient
 
 NAMESPACE = "kube-system"
 _CONFIG_MAP = GVK("", "v1", "ConfigMap")
-_NAMESPACE_KIND = GVK("", "v1", "Namespace")
 _DATA_KEY = "inventory.json"
 _PARTS = 4
 

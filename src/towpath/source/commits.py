@@ -44,10 +44,6 @@ class Commit:
         """The last value of a trailer, whatever the key's case; empty when there is none."""
         return next((value for name, value in reversed(self.trailers) if name.lower() == key.lower()), "")
 
-    def all_trailers(self, key: str) -> list[str]:
-        """Every value of a trailer."""
-        return [value for name, value in self.trailers if name.lower() == key.lower()]
-
 
 def parse_log(output: bytes) -> list[Commit]:
     """The commits of `git log -z --format=LOG_FORMAT`."""

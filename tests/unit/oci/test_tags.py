@@ -1,6 +1,6 @@
 import pytest
 
-from towpath.oci.tags import full_sha_problem, is_channel, is_immutable, parse_sha_tag, sha_tag
+from towpath.oci.tags import is_channel, is_immutable, parse_sha_tag, sha_tag
 
 COMMIT = "860c1901234567890abcdef01234567890abcdef"
 
@@ -29,13 +29,3 @@ def test_channels_move_and_artifact_tags_do_not() -> None:
     assert not is_channel("sha-860c190")
     assert not is_channel("")
     assert is_immutable("sha-anything")
-
-
-@pytest.mark.parametrize("tag", [COMMIT, f"sha-{COMMIT}", COMMIT.upper(), "860c190" + "0" * 57])
-def test_a_full_length_sha_is_named_with_the_right_short_tag(tag: str) -> None:
-    assert "'sha-860c190'" in (full_sha_problem(tag) or "")
-
-
-@pytest.mark.parametrize("tag", ["sha-860c190", "canary", "v1.2.3", "a" * 39, "g" * 40, ""])
-def test_other_tags_are_no_full_length_sha(tag: str) -> None:
-    assert full_sha_problem(tag) is None

@@ -1,10 +1,10 @@
 """Does the image itself say that it was built from this commit?"""
 
+from towpath.oci.annotations import REVISION
 from towpath.promote.gate.evidence import Candidate, Evidence
 from towpath.promote.gate.verdict import CheckResult, failed, insufficient, passed
 
 NAME = "revision label"
-LABEL = "org.opencontainers.image.revision"
 
 
 async def check(candidate: Candidate, evidence: Evidence) -> CheckResult:
@@ -12,9 +12,9 @@ async def check(candidate: Candidate, evidence: Evidence) -> CheckResult:
     del evidence
     if candidate.image is None or candidate.commit is None:
         return insufficient(NAME, "there is no image or no commit to compare", "see the checks before")
-    revision = candidate.image.config.labels.get(LABEL, "")
+    revision = candidate.image.config.labels.get(REVISION, "")
     if not revision:
-        return failed(NAME, f"the image has no label {LABEL}", "build it with `towpath build`, or set the label in CI")
+        return failed(NAME, f"the image has no label {REVISION}", "set the label where the image is built")
     if revision != candidate.commit:
         return failed(
             NAME,

@@ -4,13 +4,16 @@ The check that Towpath was born from: a manifest that named a full-length SHA wh
 that reported it as ErrImagePull an hour later.
 """
 
-from towpath.oci.tags import parse_sha_tag, sha_tag
+import re
+
+from towpath.oci.tags import SHORT_LENGTH
 from towpath.promote.gate.evidence import Candidate, Evidence
 from towpath.promote.gate.verdict import CheckResult, failed, passed
 
 NAME = "tag form"
-SHORT_DIGITS = 7
-FULL_DIGITS = 40
+FULL_LENGTHS = (40, 64)  # SHA-1 and SHA-256 object formats of Git
+# Bare digits count as a commit from seven on: shorter ones may be a word or a number.
+_COMMIT = re.compile(r"sha-([0-9a-f]+)|([0-9a-f]{7,64})")
 
 
 async def check(candidate: Candidate, evidence: Evidence) -> CheckResult:
@@ -18,29 +21,25 @@ async def check(candidate: Candidate, evidence: Evidence) -> CheckResult:
     del evidence
     problem = find_problem(candidate.tag)
     if problem is None:
-        return passed(NAME, f"{candidate.tag} has the form sha-<{SHORT_DIGITS} hexadecimal digits>")
+        return passed(NAME, f"{candidate.tag} has the form sha-<{SHORT_LENGTH} hexadecimal digits>")
     return failed(NAME, *problem)
 
 
 def find_problem(tag: str) -> tuple[str, str] | None:
     """What is wrong with a tag, and the next step; None if it has the right form."""
-    digits = parse_sha_tag(tag) or _bare_sha(tag)
-    if digits is None:
+    named = _COMMIT.fullmatch(tag)
+    if named is None:
         return (
             f"{tag or 'an empty tag'} is no immutable tag: it can name another image tomorrow",
             "name a version as sha-<7 digits>; `towpath history` lists them",
         )
-    if tag == f"sha-{digits}" and len(digits) == SHORT_DIGITS:
+    digits = named[1] or named[2]
+    if tag == f"sha-{digits}" and len(digits) == SHORT_LENGTH:
         return None
-    if len(digits) < SHORT_DIGITS:
-        return f"{tag} has {len(digits)} digits, expected {SHORT_DIGITS}", "give all seven digits of the commit"
-    kind = "a full-length SHA" if len(digits) == FULL_DIGITS else f"a SHA of {len(digits)} digits"
+    if len(digits) < SHORT_LENGTH:
+        return f"{tag} has {len(digits)} digits, expected {SHORT_LENGTH}", "give all seven digits of the commit"
+    kind = "a full-length SHA" if len(digits) in FULL_LENGTHS else f"a SHA of {len(digits)} digits"
     return (
-        f"{tag} is {kind}; CI publishes {SHORT_DIGITS} digits, so no image has this tag",
-        f"use {sha_tag(digits)}",
+        f"{tag} is {kind}; CI publishes sha- and {SHORT_LENGTH} digits, so no image has this tag",
+        f"use sha-{digits[:SHORT_LENGTH]}",
     )
-
-
-def _bare_sha(tag: str) -> str | None:
-    is_hex = len(tag) >= SHORT_DIGITS and all(character in "0123456789abcdef" for character in tag)
-    return tag if is_hex else None

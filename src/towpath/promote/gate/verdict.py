@@ -4,7 +4,6 @@ Three values, because "no evidence yet" is neither a pass nor a fault: a fresh v
 not finished it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,11 +40,6 @@ class GateReport:
             if verdict in verdicts:
                 return verdict
         return Verdict.PASSED
-
-    @property
-    def blockers(self) -> Sequence[CheckResult]:
-        """The results that did not pass."""
-        return [result for result in self.results if result.verdict is not Verdict.PASSED]
 
 
 def passed(check: str, evidence: str) -> CheckResult:

@@ -6,7 +6,6 @@ found damaged is moved aside, so that the next push heals it.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.aio.files import sync_directory
@@ -16,14 +15,6 @@ from towpath.registry.errors import DamagedContentError
 # 1 MiB: a piece of work of about a millisecond (read and hash), and the most a transfer holds in memory at once.
 PIECE_BYTES = 1024 * 1024
 _Seen = tuple[int, int, int]
-
-
-@dataclass(slots=True)
-class BlobPiece:
-    """A piece of a blob; `damaged` is known with the last one."""
-
-    content: bytes
-    last: bool
 
 
 class BlobFiles:
