@@ -33,6 +33,7 @@ def _is_not(*values: Any) -> Test:
     return lambda value: value is not None and value not in values
 
 
+_HOST_PORT = "*.ports.*.hostPort"
 _ONE_NODE = "has no effect: there is one node"
 _REFUSED = True
 
@@ -48,22 +49,28 @@ POD_LIMITS = (
     Limit("*.securityContext.privileged", "containers cannot be privileged", _REFUSED),
     Limit("*.volumeDevices", "there are no block devices", _REFUSED),
     Limit("*.resources.claims", "there are no devices to claim", _REFUSED),
+    Limit("readinessGates", "pods cannot wait for conditions set by others", _REFUSED),
+    Limit("schedulingGates", "pods cannot be held back from scheduling", _REFUSED),
+    Limit("initContainers.*.restartPolicy", "init containers that keep running are not supported", _REFUSED),
+    Limit("*.env.*.valueFrom.fileKeyRef", "variables cannot come from files of a volume", _REFUSED),
     Limit("nodeSelector", _ONE_NODE),
     Limit("affinity", _ONE_NODE),
     Limit("topologySpreadConstraints", _ONE_NODE),
     Limit("priorityClassName", "has no effect: pods have no priorities"),
     Limit("schedulerName", "has no effect: there is one scheduler", test=_is_not("default-scheduler")),
-    Limit("dnsConfig", "has no effect: names are resolved by the cluster's own rules"),
-    Limit(
-        "dnsPolicy",
-        "has no effect: names are resolved by the cluster's own rules",
-        test=_is_not("ClusterFirst", "Default"),
-    ),
     Limit("securityContext.fsGroup", "has no effect: volumes belong to the container's user"),
     Limit("securityContext.supplementalGroups", "has no effect: processes have no further groups"),
+    Limit("setHostnameAsFQDN", "has no effect: the host name is the pod's name"),
+    Limit("hostUsers", "has no effect: user namespaces are the node's choice", test=_is_not()),
+    Limit("activeDeadlineSeconds", "has no effect on a pod: set it on the Job", test=_is_not()),
+    Limit("volumes.*.emptyDir.sizeLimit", "is not enforced"),
+    Limit(_HOST_PORT, "opens no port on the host: use a Service, or hostNetwork"),
+    Limit("*.volumeMounts.*.mountPropagation", "has no effect: mounts do not propagate", test=_is_not("None")),
     Limit("securityContext.sysctls", "has no effect: kernel parameters are the host's"),
     Limit("securityContext.seLinuxOptions", "has no effect: SELinux labels are not set"),
     Limit("*.securityContext.seLinuxOptions", "has no effect: SELinux labels are not set"),
+    Limit("securityContext.appArmorProfile", "has no effect: AppArmor profiles are not loaded"),
+    Limit("*.securityContext.appArmorProfile", "has no effect: AppArmor profiles are not loaded"),
     Limit("*.securityContext.capabilities.add", "has no effect: containers get no capabilities"),
     Limit("*.securityContext.allowPrivilegeEscalation", "has no effect: processes cannot gain privileges"),
     Limit("*.lifecycle", "has no effect: lifecycle hooks are not run"),
@@ -128,7 +135,7 @@ def _warnings(spec: Fields, field: str, limits: tuple[Limit, ...]) -> list[str]:
     return [
         f"{path}: {limit.text}"
         for limit in limits
-        if not limit.refused
+        if not limit.refused and not (limit.path == _HOST_PORT and spec.get("hostNetwork"))
         for path, value in _find(spec, limit.path, field)
         if limit.test(value)
     ]

@@ -26,6 +26,16 @@ REFUSED = [
     (pod(shareProcessNamespace=True), "spec.shareProcessNamespace"),
     (pod(runtimeClassName="gvisor"), "spec.runtimeClassName"),
     (pod(os={"name": "windows"}), "spec.os.name"),
+    (pod(schedulingGates=[{"name": "g"}]), "spec.schedulingGates"),
+    (pod(readinessGates=[{"conditionType": "c"}]), "spec.readinessGates"),
+    (
+        pod(initContainers=[{"name": "i", "image": "x", "restartPolicy": "Always"}]),
+        "spec.initContainers[0].restartPolicy",
+    ),
+    (
+        pod({"env": [{"name": "A", "valueFrom": {"fileKeyRef": {"key": "k"}}}]}),
+        "spec.containers[0].env[0].valueFrom.fileKeyRef",
+    ),
     (pod({"securityContext": {"privileged": True}}), "spec.containers[0].securityContext.privileged"),
     (pod({"volumeDevices": [{"name": "d", "devicePath": "/d"}]}), "spec.containers[0].volumeDevices"),
     (
@@ -73,7 +83,12 @@ WARNED = [
     (pod(nodeSelector={"a": "b"}), "spec.nodeSelector: has no effect: there is one node"),
     (pod(affinity={"nodeAffinity": {}}), "spec.affinity: has no effect"),
     (pod(schedulerName="mine"), "spec.schedulerName: has no effect"),
-    (pod(dnsPolicy="None"), "spec.dnsPolicy: has no effect"),
+    (pod(activeDeadlineSeconds=5), "spec.activeDeadlineSeconds: has no effect"),
+    (
+        pod(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "1Mi"}}]),
+        "spec.volumes[0].emptyDir.sizeLimit: is not enforced",
+    ),
+    (pod({"ports": [{"containerPort": 1, "hostPort": 1}]}), "spec.containers[0].ports[0].hostPort: opens no port"),
     (pod(securityContext={"fsGroup": 1}), "spec.securityContext.fsGroup: has no effect"),
     (pod({"lifecycle": {"preStop": {}}}), "spec.containers[0].lifecycle: has no effect"),
     (pod({"tty": True}), "spec.containers[0].tty: has no effect"),
@@ -107,6 +122,8 @@ def test_warnings_reach_into_templates() -> None:
 
 SUPPORTED = [
     pod(hostNetwork=True, hostPID=False, schedulerName="default-scheduler", dnsPolicy="ClusterFirst"),
+    pod({"ports": [{"containerPort": 1, "hostPort": 1}]}, hostNetwork=True),
+    pod(dnsPolicy="None", dnsConfig={"nameservers": ["1.1.1.1"]}, hostAliases=[{"ip": "1.1.1.1", "hostnames": ["x"]}]),
     pod({"securityContext": {"runAsUser": 1, "readOnlyRootFilesystem": True, "privileged": False}, "stdin": False}),
     pod({"resources": {"limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}}}),
     pod(
