@@ -6,11 +6,13 @@ from typing import Any
 import click
 
 from towpath.cli.connected import connect, directory_option
-from towpath.cli.output import output_option, print_json, print_table
-from towpath.errors import UserError
+from towpath.cli.output import STYLES, output_option, print_json, wrapped
+from towpath.errors import RemoteError, UserError
 from towpath.server.doctor import examine_machine
 
 PROBLEM = 3
+# As wide as the state and the name of a finding.
+INDENT = 30
 
 
 @click.command("doctor")
@@ -22,13 +24,22 @@ def command(directory: Path, output: str) -> int:
     try:
         checks += connect(directory).get("/doctor")["checks"]
     except UserError as error:
-        state = {"check": "platform", "state": "warning", "evidence": error.message, "next": error.hint}
-        checks.append(state)
+        checks.append({"check": "platform", "state": "warning", "evidence": error.message, "next": error.hint})
+    except RemoteError as error:  # it says that it runs, and does not answer
+        checks.append({"check": "platform", "state": "problem", "evidence": error.message, "next": error.hint})
     if output == "json":
         print_json({"checks": checks})
     else:
-        print_table(
-            ["CHECK", "STATE", "EVIDENCE", "NEXT STEP"],
-            [[check["check"], check["state"], check["evidence"], check["next"]] for check in checks],
-        )
+        for check in checks:
+            _print(check)
     return PROBLEM if any(check["state"] == "problem" for check in checks) else 0
+
+
+def _print(check: dict[str, Any]) -> None:
+    """One finding: its state and name, then the evidence and the next step as far as the line goes."""
+    state = click.style(format(check["state"], "<8"), fg=STYLES.get(check["state"]))
+    head = f"{state} {check['check']:<20} "
+    body = wrapped(check["evidence"], indent=INDENT)
+    click.echo(head + body.lstrip())
+    if check["next"]:
+        click.echo(wrapped(f"next: {check['next']}", indent=INDENT))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from towpath.cli.connected import connect, directory_option
-from towpath.cli.output import STYLES, output_option, print_json
+from towpath.cli.output import STYLES, output_option, print_json, wrapped
 
 
 @click.command("explain")
@@ -23,4 +23,4 @@ def command(environment: str | None, service: str | None, directory: Path, outpu
         click.echo(f"{finding['subject']}: " + click.style(finding["state"], fg=STYLES.get(finding["state"])))
         for label in ("reason", "evidence", "next"):
             if finding[label]:
-                click.echo(f"  {label + ':':<10}{finding[label]}")
+                click.echo(f"  {label + ':':<10}{wrapped(finding[label], indent=12).lstrip()}")

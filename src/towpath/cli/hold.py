@@ -1,5 +1,6 @@
 """`towpath hold`: pause automation for an environment, and resume it."""
 
+import getpass
 from pathlib import Path
 
 import click
@@ -19,8 +20,9 @@ def command(environment: str, reason: str, minutes: float, release: bool, direct
     """Stop reconciling an environment for a while; it stays as it is, whatever Git says."""
     connection = connect(directory)
     if release:
-        connection.post("/holds", {"environment": environment, "release": True})
-        click.echo(f"{environment} follows Git again")
+        changed = connection.post("/holds", {"environment": environment, "release": True})["changed"]
+        click.echo(f"{environment} follows Git again" if changed else f"{environment} was not on hold")
         return
-    connection.post("/holds", {"environment": environment, "reason": reason or "by hand", "seconds": minutes * 60})
+    request = {"environment": environment, "reason": reason or "by hand", "seconds": minutes * 60}
+    connection.post("/holds", {**request, "by": getpass.getuser()})
     click.echo(f"{environment} is on hold for {minutes:g} min; `towpath hold {environment} --release` ends it")

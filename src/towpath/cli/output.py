@@ -1,6 +1,8 @@
 """How commands print: a table for people, JSON for programs (`-o json` on every command that shows something)."""
 
 import json
+import shutil
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -9,7 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from towpath.observe.durations import format_duration
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+# Of a page when there is no terminal that says.
+WIDTH = 110
 
 STYLES = {
     "Healthy": "green",
@@ -21,6 +28,7 @@ STYLES = {
     "insufficient evidence": "yellow",
     "warning": "yellow",
     "Missing": "yellow",
+    "waiting": "yellow",
     "Degraded": "red",
     "failed": "red",
     "problem": "red",
@@ -56,14 +64,16 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
+def wrapped(text: str, *, indent: int) -> str:
+    """A text folded to the terminal's width, each line indented; long words such as digests stay whole."""
+    width = max(shutil.get_terminal_size((WIDTH, 24)).columns, indent + 40)
+    lines = textwrap.wrap(text, width - indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(" " * indent + line for line in lines)
+
+
 def format_age(seconds: float | None) -> str:
     """An age as kubectl writes it: `45s`, `12m`, `3h`, `2d`; `-` for none."""
-    if seconds is None:
-        return "-"
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(max(seconds, 0))}s"
+    return "-" if seconds is None else format_duration(seconds)
 
 
 def _cell(value: object) -> Text:

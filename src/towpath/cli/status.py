@@ -38,8 +38,14 @@ def _print(document: dict[str, Any]) -> None:
     for environment in document["environments"]:
         if environment["message"]:
             click.echo(f"\n{environment['name']}: {environment['message']}")
+            if environment["next"]:
+                click.echo(f"  next: {environment['next']}")
         if environment["hold"]:
             click.echo(f"{environment['name']}: on hold: {environment['hold']['reason']}")
+    if document["problem"]:
+        click.echo(f"\nblueprint: {document['problem']}")
+    if not document["head"]:
+        click.echo("nothing was pushed yet")
     if document["ci"]["message"]:
         click.echo(f"\nbuild: {document['ci']['message']}")
 

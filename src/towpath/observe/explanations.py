@@ -1,16 +1,19 @@
 """`explain`: why something is not built, not synced or not healthy: the cause, the evidence and the next step.
 
 The findings follow the way of a change (Git, build, render and apply, health), so the first one is where it hangs.
+Moments are in the evidence as a person reads them: in UTC, with their age.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
+from towpath.aio.clock import format_rfc3339
 from towpath.ci.report import Outcome
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
+from towpath.observe.durations import format_duration
 from towpath.observe.sources import Sources
-from towpath.reconcile.status import ApplicationStatus, Problem, ServiceStatus, Sync
+from towpath.reconcile.status import ApplicationStatus, ServiceStatus, Sync
 
 
 async def explain(sources: Sources, *, environment: str = "", service: str = "") -> dict[str, Any]:
@@ -19,7 +22,7 @@ async def explain(sources: Sources, *, environment: str = "", service: str = "")
     Raises:
         NotFoundError: no such environment or service.
     """
-    findings: list[dict[str, str]] = []
+    findings: list[dict[str, str]] = list(_remote_findings(sources))
     names = list(sources.reconciler.environments)
     try:
         blueprint = await sources.blueprint()
@@ -36,8 +39,17 @@ async def explain(sources: Sources, *, environment: str = "", service: str = "")
             raise
         findings.append(_finding("blueprint", "failed", error.message, "", error.hint))
     for name in names:
-        findings += _application(sources.reconciler.status(name), service)
+        findings += _application(sources.reconciler.status(name), service, sources.clock.now())
     return {"findings": findings}
+
+
+def _remote_findings(sources: Sources) -> Iterator[dict[str, str]]:
+    remote = sources.find_remote()
+    if remote is not None and remote.problem:
+        reason, _, hint = remote.problem.partition("\n  next: ")
+        last = remote.last_success_at
+        evidence = f"last answer {_moment(last, sources.clock.now())}" if last is not None else "it never answered"
+        yield _finding(remote.url, "failed", reason, f"{evidence}, {remote.failures} failures since", hint)
 
 
 async def _build_findings(sources: Sources) -> list[dict[str, str]]:
@@ -55,10 +67,10 @@ async def _build_findings(sources: Sources) -> list[dict[str, str]]:
     ]
 
 
-def _application(status: ApplicationStatus, service: str) -> Iterator[dict[str, str]]:
+def _application(status: ApplicationStatus, service: str, now: float) -> Iterator[dict[str, str]]:
     name = status.environment
     troubled = False
-    for finding in _application_problems(status):
+    for finding in _application_problems(status, now):
         troubled = True
         yield finding
     for one in status.services.values():
@@ -70,17 +82,20 @@ def _application(status: ApplicationStatus, service: str) -> Iterator[dict[str, 
         yield _finding(f"{name}/{service}" if service else name, status.health.value, "all is well", evidence, "")
 
 
-def _application_problems(status: ApplicationStatus) -> Iterator[dict[str, str]]:
+def _application_problems(status: ApplicationStatus, now: float) -> Iterator[dict[str, str]]:
     name = status.environment
     if status.hold is not None:
-        yield _finding(name, "on hold", status.hold.reason, f"by {status.hold.by}", f"towpath hold {name} --release")
+        by = f"by {status.hold.by}, " if status.hold.by else ""
+        evidence = f"{by}{_since(status.hold.since, now)}"
+        yield _finding(name, "on hold", status.hold.reason, evidence, f"towpath hold {name} --release")
     for problem in (status.problem, status.prune_problem):
         if problem is not None:
-            yield _finding(name, "failed", problem.message, _since(problem), problem.hint)
+            state = "waiting" if problem.waiting else "failed"
+            yield _finding(name, state, problem.message, _since(problem.since, now), problem.hint)
     if status.sync is not Sync.SYNCED and status.problem is None:
         yield _finding(name, status.sync.value, status.sync_message, "", f"towpath diff {name}")
     for drift in status.drift[-3:]:
-        evidence = ", ".join(drift.managers)
+        evidence = f"found {_moment(drift.found_at, now)}"
         yield _finding(name, drift.state.value, f"changed behind Git's back: {drift.describe()}", evidence, "")
 
 
@@ -94,8 +109,12 @@ def _service(environment: str, status: ServiceStatus) -> dict[str, str]:
     return _finding(subject, status.health.value, status.message, evidence, hint)
 
 
-def _since(problem: Problem) -> str:
-    return f"since {problem.since:.0f} (seconds since the epoch)"
+def _since(moment: float, now: float) -> str:
+    return f"since {_moment(moment, now)}"
+
+
+def _moment(moment: float, now: float) -> str:
+    return f"{format_rfc3339(moment)} ({format_duration(max(now - moment, 0.0))} ago)"
 
 
 def _finding(subject: str, state: str, reason: str, evidence: str, next_step: str) -> dict[str, str]:

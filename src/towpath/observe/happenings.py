@@ -1,5 +1,6 @@
 """`events`: what platform and cluster did, oldest first, from the cluster's events, the builds and reconciliations."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from towpath.aio.clock import parse_rfc3339
@@ -10,20 +11,25 @@ EVENT = GVK("", "v1", "Event")
 
 
 async def describe_events(sources: Sources, *, environment: str = "", limit: int = 40) -> dict[str, Any]:
-    """The last `limit` events as JSON values."""
-    events = [_from_cluster(event) for event in (await sources.client.list(EVENT, environment)).items]
-    events += _from_builds(sources) if not environment else []
+    """The last `limit` events as JSON values. Raises NotFoundError for an unknown environment."""
     names = [environment] if environment else list(sources.reconciler.environments)
+    environments = {namespace: name for name in names for namespace in sources.namespaces_of(name)}
+    if environment:
+        lists = [await sources.client.list(EVENT, namespace) for namespace in environments]
+    else:
+        lists = [await sources.client.list(EVENT)]
+    events = [_from_cluster(event, environments) for found in lists for event in found.items]
+    events += _from_builds(sources) if not environment else []
     events += [event for name in names for event in _from_reconciler(sources, name)]
     return {"events": sorted(events, key=lambda event: event["at"])[-limit:]}
 
 
-def _from_cluster(event: Object) -> dict[str, Any]:
+def _from_cluster(event: Object, environments: Mapping[str, str]) -> dict[str, Any]:
     involved = event.get("involvedObject") or {}
     moment = event.get("lastTimestamp") or event.get("eventTime") or metadata_of(event).get("creationTimestamp")
     return {
         "at": parse_rfc3339(moment) if moment else 0.0,
-        "environment": namespace_of(event),
+        "environment": environments.get(namespace_of(event), ""),
         "type": event.get("type") or "Normal",
         "reason": event.get("reason") or "",
         "object": f"{involved.get('kind', '')}/{involved.get('name', '')}",

@@ -54,9 +54,8 @@ class ServiceOutput:
         blueprint.get_service(service)
         name = environment or next(iter(blueprint.environments), "")
         blueprint.get_environment(name)
-        namespaces = {one.key.namespace for one in self._sources.reconciler.status(name).resources}
         found = []
-        for namespace in sorted(namespaces - {""}) or [name]:
+        for namespace in self._sources.namespaces_of(name):
             for one in (await self._sources.client.list(POD, namespace)).items:
                 for container in find_path(one, "spec", "containers") or []:
                     match = find_service(str(container.get("image", "")), blueprint.registry)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from towpath.aio.clock import Clock
 from towpath.blueprint.model import Blueprint
 from towpath.ci.runner import Runner
+from towpath.observe.commits import Commits
 from towpath.observe.timeline import Timeline
 from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.ports import ResourceReader
@@ -29,6 +30,7 @@ class Sources:
         client: the cluster, read only.
         timeline: stamps.
         clock: the time.
+        commits: what commits say; they never change.
         find_remote: how following an outside repository goes; None where none is followed.
     """
 
@@ -41,6 +43,7 @@ class Sources:
     client: ResourceReader
     timeline: Timeline
     clock: Clock
+    commits: Commits
     find_remote: Callable[[], RemoteStatus | None] = lambda: None
 
     @property
@@ -51,7 +54,7 @@ class Sources:
     async def head(self) -> Commit | None:
         """The branch's newest commit; None while it is unborn."""
         commit = await self.repository.find_commit(f"refs/heads/{self.branch}")
-        return None if commit is None else await self.repository.get_commit(commit)
+        return None if commit is None else await self.commits.get(commit)
 
     async def blueprint(self) -> Blueprint | None:
         """The blueprint at the head; None while the branch is unborn. Raises BlueprintError."""
@@ -59,9 +62,20 @@ class Sources:
         return None if head is None else await self.blueprint_at(head)
 
     async def find_commit(self, revision: str) -> Commit | None:
-        """A commit by id; None when this repository does not have it."""
+        """A commit by id, branch or other name; None when this repository does not have it."""
+        if revision in self.commits:
+            return await self.commits.get(revision)
         found = await self.repository.find_commit(revision) if revision else None
-        return None if found is None else await self.repository.get_commit(found)
+        return None if found is None else await self.commits.get(found)
+
+    def namespaces_of(self, environment: str) -> list[str]:
+        """The namespaces that an environment's objects are in; one of its own name before the first reconciliation.
+
+        Raises:
+            NotFoundError: no such environment.
+        """
+        resources = self.reconciler.status(environment).resources
+        return sorted({resource.key.namespace for resource in resources} - {""}) or [environment]
 
     def age(self, moment: float | None) -> float | None:
         """Seconds since a moment of wall time."""

@@ -4,6 +4,7 @@ from towpath.blueprint.model import Blueprint
 from towpath.cluster.node.agent import NodeAgent
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
+from towpath.observe.durations import format_duration
 from towpath.observe.sources import Sources
 from towpath.reconcile.status import Sync
 from towpath.server.artifacts import Artifacts
@@ -12,10 +13,30 @@ from towpath.server.doctor import OK, PROBLEM, WARNING, Check
 
 async def examine_platform(sources: Sources, node: NodeAgent, artifacts: Artifacts) -> list[dict[str, str]]:
     """The findings, as JSON values."""
-    checks = [Check("isolation", OK, node.isolation)]
+    checks = [_isolation(node.isolation), *_remote(sources)]
     checks += await _repository(sources, artifacts)
     checks += [_environment(sources, name) for name in sources.reconciler.environments]
     return [check.document() for check in checks]
+
+
+def _isolation(mode: str) -> Check:
+    if mode.startswith("sandbox+podnetwork"):
+        return Check("isolation", OK, mode)
+    return Check("isolation", WARNING, mode, "see docs/isolation.md")
+
+
+def _remote(sources: Sources) -> list[Check]:
+    status = sources.find_remote()
+    if status is None:
+        return []
+    if status.problem:
+        reason, _, hint = status.problem.partition("\n  next: ")
+        return [Check("remote", PROBLEM, reason, hint)]
+    if status.last_success_at is None:
+        return [Check("remote", WARNING, f"{status.url} has not answered yet", "wait a moment")]
+    age = format_duration(sources.clock.now() - status.last_success_at)
+    hinted = "" if status.last_hint_at is not None else "; no webhook came since the start"
+    return [Check("remote", OK, f"{status.url}, looked at {age} ago{hinted}")]
 
 
 async def _repository(sources: Sources, artifacts: Artifacts) -> list[Check]:
@@ -25,10 +46,13 @@ async def _repository(sources: Sources, artifacts: Artifacts) -> list[Check]:
         return [Check("blueprint", PROBLEM, error.message, error.hint)]
     if blueprint is None:
         return [Check("platform repository", WARNING, "nothing was pushed yet", f"git push towpath {sources.branch}")]
-    return [_blueprint(blueprint), _registry(blueprint, artifacts), _build(await _report_of(sources))]
+    return [_blueprint(blueprint, sources.branch), _registry(blueprint, artifacts), _build(await _report_of(sources))]
 
 
-def _blueprint(blueprint: Blueprint) -> Check:
+def _blueprint(blueprint: Blueprint, branch: str) -> Check:
+    if blueprint.branch != branch:
+        evidence = f"it names the branch {blueprint.branch}, and the platform follows {branch}"
+        return Check("blueprint", PROBLEM, evidence, f"start with --branch {blueprint.branch}")
     services, environments = ", ".join(blueprint.services), ", ".join(blueprint.environments)
     return Check("blueprint", OK, f"services {services or 'none'}; environments {environments or 'none'}")
 

@@ -30,6 +30,7 @@ from towpath.ci.runner import Runner
 from towpath.config import Settings
 from towpath.errors import TowpathError
 from towpath.http.server import Listener
+from towpath.observe.commits import Commits
 from towpath.observe.metrics import Metrics
 from towpath.observe.output import ServiceOutput
 from towpath.observe.sources import Sources
@@ -248,6 +249,7 @@ class Platform:
             client=self.cluster.client,
             timeline=self._timeline,
             clock=self._clock,
+            commits=Commits(self._repository),
             find_remote=self._origin.find_status,
         )
         runtime = ReconciledRuntime(self._reconciler)

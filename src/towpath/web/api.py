@@ -16,19 +16,22 @@ from towpath.http.credentials import equals_secret, parse_bearer
 from towpath.observe.environments import describe_platform
 from towpath.observe.explanations import explain
 from towpath.observe.happenings import describe_events
-from towpath.observe.history import describe_history, describe_timeline
+from towpath.observe.history import describe_history
 from towpath.observe.metrics import CONTENT_TYPE, Metrics
 from towpath.observe.output import ServiceOutput
 from towpath.observe.sources import Sources
+from towpath.observe.waterfalls import describe_timeline
 from towpath.observe.whereabouts import describe_whereabouts
 from towpath.promote.promotion import Desk, promote
 from towpath.promote.rollback import Verdicts, roll_back
 from towpath.web.documents import (
     change_set_document,
+    hold_request,
     promotion_document,
     promotion_request,
     rollback_document,
     rollback_request,
+    text_field,
 )
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,8 @@ log = logging.getLogger(__name__)
 PREFIX = "/api/v1"
 # Requests of the command line are a few hundred bytes.
 BODY_LIMIT = 64 * 1024
+# One answer fits on some screens; more would cost a git process or two an entry.
+LARGEST_LIMIT = 1000
 STATUS_OF_EXIT_CODE = {1: 500, 2: 400, 3: 409, 4: 404, 5: 409, 6: 502, 7: 500}
 
 Document = dict[str, Any]
@@ -96,6 +101,9 @@ class PlatformApi:
                 return refusal
             try:
                 return json_response(await answer(request))
+            except BodyTooLargeError as error:
+                # The rest of the body is not read, so the connection cannot be used again.
+                return error_response(error, status=error.status, headers={"Connection": "close"})
             except TowpathError as error:
                 return error_response(error)
             except Exception:
@@ -164,22 +172,20 @@ class PlatformApi:
         return rollback_document(outcome)
 
     async def _hold(self, request: Request) -> Document:
-        body = await _body(request)
-        environment = str(body.get("environment", ""))
-        blueprint = await self.sources.blueprint()
-        if blueprint is not None:
-            blueprint.get_environment(environment)
-        if body.get("release"):
-            await self.sources.reconciler.resume(environment)
-        else:
-            until = self.sources.clock.now() + float(body.get("seconds") or 3600)
-            reason, by = str(body.get("reason", "")), str(body.get("by", ""))
-            await self.sources.reconciler.hold(environment, reason=reason, by=by, until=until)
-        return {"environment": environment}
+        asked = hold_request(await _body(request))
+        self.sources.reconciler.status(asked.environment)  # raises for an unknown one
+        if asked.release:
+            return {
+                "environment": asked.environment,
+                "changed": await self.sources.reconciler.resume(asked.environment),
+            }
+        until = self.sources.clock.now() + asked.seconds
+        await self.sources.reconciler.hold(asked.environment, reason=asked.reason, by=asked.by, until=until)
+        return {"environment": asked.environment, "changed": True, "until": until}
 
     async def _reconcile(self, request: Request) -> Document:
         body = await _body(request)
-        environment = str(body.get("environment", ""))
+        environment = text_field(body, "environment")
         self.sources.reconciler.status(environment)  # raises for an unknown one
         if body.get("confirm_prune"):
             self.sources.reconciler.confirm_prune(environment)
@@ -211,22 +217,23 @@ class PlatformApi:
         return Response(self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def json_response(document: Document, *, status: int = 200) -> Response:
+def json_response(document: Document, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON answer."""
-    return Response(orjson.dumps(document), status, media_type="application/json")
+    return Response(orjson.dumps(document), status, headers, "application/json")
 
 
-def error_response(error: TowpathError) -> Response:
+def error_response(
+    error: TowpathError, *, status: int | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
     """What went wrong, with the exit code that the command line should end with."""
     document = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-    return json_response(document, status=STATUS_OF_EXIT_CODE.get(error.exit_code, 500))
+    return json_response(document, status=status or STATUS_OF_EXIT_CODE.get(error.exit_code, 500), headers=headers)
 
 
 async def _body(request: Request) -> Document:
+    content = await read_body(request, limit=BODY_LIMIT)
     try:
-        body = orjson.loads(await read_body(request, limit=BODY_LIMIT))
-    except BodyTooLargeError:
-        raise
+        body = orjson.loads(content)
     except ValueError as error:
         raise UserError(f"request body cannot be read (NotJSON): {error}") from error
     if not isinstance(body, dict):
@@ -235,6 +242,8 @@ async def _body(request: Request) -> Document:
 
 
 def _number(text: str, name: str) -> int:
-    if not text.isdecimal():
-        raise UserError(f"{name} cannot be read (NotANumber): {text!r}")
+    if not text.isdecimal() or len(text) > len(str(LARGEST_LIMIT)) or int(text) > LARGEST_LIMIT:
+        raise UserError(
+            f"{name} cannot be read (BadNumber): got {text[:40]!r}, expected a whole number, at most {LARGEST_LIMIT}"
+        )
     return int(text)

@@ -1,7 +1,7 @@
 """Requests and outcomes of promotion and rollback as JSON: the wire names, in one place."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from towpath.errors import UserError
@@ -13,6 +13,9 @@ from towpath.reconcile.changes import ChangeSet
 Document = dict[str, Any]
 # One screen line of a value: a diff is for people; the whole is in Git.
 SHOWN_CHARACTERS = 400
+# A year: what is held longer has been left.
+LONGEST_HOLD_SECONDS = 365 * 86400
+DEFAULT_HOLD_SECONDS = 3600.0
 
 
 def promotion_request(body: Document) -> PromotionRequest:
@@ -22,9 +25,9 @@ def promotion_request(body: Document) -> PromotionRequest:
         raise UserError("promotion request cannot be read (Services): a list of service names is expected")
     return PromotionRequest(
         services=tuple(services),
-        environment=_text(body, "environment"),
-        version=_text(body, "version"),
-        by=_text(body, "by"),
+        environment=text_field(body, "environment"),
+        version=text_field(body, "version"),
+        by=text_field(body, "by"),
         dry_run=bool(body.get("dry_run")),
         allow_downgrade=bool(body.get("allow_downgrade")),
     )
@@ -33,11 +36,38 @@ def promotion_request(body: Document) -> PromotionRequest:
 def rollback_request(body: Document) -> RollbackRequest:
     """A request as the command line sends it. Raises UserError."""
     return RollbackRequest(
-        environment=_text(body, "environment"),
-        to=_text(body, "to"),
-        reason=_text(body, "reason"),
-        by=_text(body, "by"),
+        environment=text_field(body, "environment"),
+        to=text_field(body, "to"),
+        reason=text_field(body, "reason"),
+        by=text_field(body, "by"),
         dry_run=bool(body.get("dry_run")),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """What a person asks for: to pause automation for so many seconds, or to go on."""
+
+    environment: str
+    release: bool = False
+    seconds: float = DEFAULT_HOLD_SECONDS
+    reason: str = ""
+    by: str = ""
+
+
+def hold_request(body: Document) -> HoldRequest:
+    """A request as the command line sends it. Raises UserError."""
+    seconds = body.get("seconds", DEFAULT_HOLD_SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_HOLD_SECONDS:
+        raise UserError(
+            f"hold cannot be read (seconds): got {seconds!r}, expected a number above 0, at most {LONGEST_HOLD_SECONDS}"
+        )
+    return HoldRequest(
+        environment=text_field(body, "environment"),
+        release=bool(body.get("release")),
+        seconds=float(seconds),
+        reason=text_field(body, "reason"),
+        by=text_field(body, "by"),
     )
 
 
@@ -104,7 +134,8 @@ def _shown(value: object) -> str | None:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}… ({len(text)} characters)"
 
 
-def _text(body: Document, name: str) -> str:
+def text_field(body: Document, name: str) -> str:
+    """A text of a request; empty when it is left out. Raises UserError."""
     value = body.get(name, "")
     if not isinstance(value, str):
         raise UserError(f"request cannot be read ({name}): a text is expected, got {type(value).__name__}")
