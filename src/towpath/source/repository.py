@@ -1,12 +1,15 @@
 """A bare Git repository: read commits, trees, files and notes, and write commits without a work tree.
 
-Reading and writing run the `git` program once per call (about a millisecond each), so nothing has to be closed.
+Reading objects is `objects`' business: one `git` for many questions if it may linger. Everything else runs the program
+once per call.
 Writers never lose each other's work: a ref moves by compare-and-swap only. Serving is `host`'s business, following an
 outside repository `remote`'s; for the latter a `RefMover` moves each ref there first.
 """
 
 import asyncio
+import re
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +21,15 @@ from towpath.source.commits import LOG_FORMAT, Commit, parse_log
 from towpath.source.events import BRANCHES, NO_COMMIT, TAGS
 from towpath.source.export import export_tree, list_tree
 from towpath.source.git import GitError
+from towpath.source.objects import ObjectReader
 from towpath.source.writing import CommitOrder, check_path, prepare_commit
 
 NOTES = "refs/notes/towpath"
 # Refs of our own; hidden from clients.
 PRIVATE = "refs/towpath/"
+_ABBREVIATION = re.compile("[0-9A-Fa-f]{4,39}")
+# The commits that one push makes everyone ask for, and those that environments run.
+_REMEMBERED_COMMITS = 64
 # 8: each lost race means that another writer got through.
 _NOTE_ATTEMPTS = 8
 # A lock older than this belongs to a git that died with the machine: our own live for milliseconds.
@@ -52,13 +59,17 @@ class GitRepository:
         upstream: RefMover | None = None,
         clock: Clock | None = None,
         new_uid: Callable[[], str] = lambda: secrets.token_hex(8),
+        linger_seconds: float = 0.0,
     ) -> None:
+        """A repository; with `linger_seconds` a git child stays that long for more questions, until `close`."""
         self.path = path
         self.branch = branch
         self._clock = clock or SystemClock()
         self._upstream = upstream
         self._new_uid = new_uid
         self._notes_lock = asyncio.Lock()
+        self._objects = ObjectReader(path, clock=self._clock, linger_seconds=linger_seconds)
+        self._read_commits: OrderedDict[str, Commit] = OrderedDict()
 
     async def init(self) -> None:
         """Make the repository if there is none, and free it from locks that a power failure left."""
@@ -70,6 +81,10 @@ class GitRepository:
         for lock in [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]:
             if lock.stat().st_mtime < oldest:
                 lock.unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        """End what lingers."""
+        await self._objects.close()
 
     async def maintain(self) -> None:
         """Pack loose objects when there are many. Takes seconds at most; call it once a day."""
@@ -92,13 +107,9 @@ class GitRepository:
         """
         if not rev or "\n" in rev or "\x00" in rev:
             return None
-        checked = await git.run(self.path, "cat-file", "--batch-check", stdin=f"{rev}^{{commit}}\n".encode())
-        answer = checked.stdout.decode(errors="replace").split()
-        if answer[-1:] == ["ambiguous"]:
-            raise UserError(
-                f"revision {rev} is ambiguous (Ambiguous): several objects begin so", hint="give more digits"
-            )
-        return answer[0] if answer[1:2] == ["commit"] else None
+        fresh = _ABBREVIATION.fullmatch(rev) is not None
+        (found,) = await self._objects.read([f"{rev}^{{commit}}"], contents=False, fresh=fresh)
+        return found.id if found is not None and found.type == "commit" else None
 
     async def get_commit(self, rev: str) -> Commit:
         """The commit a revision names.
@@ -106,7 +117,12 @@ class GitRepository:
         Raises:
             NotFoundError: there is none.
         """
-        return (await self.log(rev, limit=1))[0]
+        commit = await self._get_id(rev)
+        if commit not in self._read_commits:
+            self._read_commits[commit] = (await self.log(commit, limit=1))[0]
+            while len(self._read_commits) > _REMEMBERED_COMMITS:
+                self._read_commits.popitem(last=False)
+        return self._read_commits[commit]
 
     async def log(
         self, rev: str, *, paths: Iterable[str] = (), limit: int = 50, after: str = "", first_parent: bool = False
@@ -161,10 +177,8 @@ class GitRepository:
             NotFoundError: there is no such commit.
         """
         commit_id, paths = await self._get_id(commit), list(paths)
-        asked = "".join(f"{commit_id}:{_tree_path(path)}\n" for path in paths)
-        checked = await git.run(self.path, "cat-file", "--batch-check=%(objectname)", stdin=asked.encode())
-        answers = checked.stdout.decode(errors="replace").splitlines()
-        return {path: None if " " in answer else answer for path, answer in zip(paths, answers, strict=True)}
+        found = await self._objects.read([f"{commit_id}:{_tree_path(path)}" for path in paths], contents=False)
+        return {path: one.id if one is not None else None for path, one in zip(paths, found, strict=True)}
 
     async def find_file(self, commit: str, path: str) -> bytes | None:
         """The content of a file at a commit; None when there is none.
@@ -173,9 +187,8 @@ class GitRepository:
             NotFoundError: there is no such commit.
         """
         commit_id = await self._get_id(commit)
-        read = await git.run(self.path, "cat-file", "--batch", stdin=f"{commit_id}:{_tree_path(path)}\n".encode())
-        header, _, content = read.stdout.partition(b"\n")
-        return content[:-1] if header.split()[1:2] == [b"blob"] else None
+        (found,) = await self._objects.read([f"{commit_id}:{_tree_path(path)}"])
+        return found.content if found is not None and found.type == "blob" else None
 
     async def read(self, commit: str, path: str) -> bytes:
         """The content of a file at a commit.
