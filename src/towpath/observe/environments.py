@@ -24,13 +24,11 @@ async def describe_platform(sources: Sources, *, environment: str = "") -> dict[
     try:
         blueprint = await sources.blueprint()
         if blueprint is not None:
-            names = list(blueprint.environments)
-            if environment:
-                names = [blueprint.get_environment(environment).name]
+            names = [blueprint.get_environment(environment).name] if environment else sources.environments(blueprint)
     except TowpathError as error:  # a broken blueprint must not hide what runs
         problem = error.diagnostics()
         names = [name for name in names if environment in ("", name)]
-    statuses = [sources.reconciler.status(name) for name in names]
+    statuses = [sources.status_of(name) for name in names]
     return {
         "platform": sources.name,
         "head": _commit(head, sources) if head else None,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from towpath.aio.clock import format_rfc3339
+from towpath.blueprint.model import Blueprint
 from towpath.ci.report import Outcome
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
@@ -24,13 +25,14 @@ async def explain(sources: Sources, *, environment: str = "", service: str = "")
     """
     findings: list[dict[str, str]] = list(_remote_findings(sources))
     names = list(sources.reconciler.environments)
+    blueprint: Blueprint | None = None
     try:
         blueprint = await sources.blueprint()
         if blueprint is None:
             hint = f"git push towpath {sources.branch}"
             findings.append(_finding("platform repository", "empty", "nothing was pushed yet", "", hint))
         else:
-            names = [blueprint.get_environment(environment).name] if environment else list(blueprint.environments)
+            names = [blueprint.get_environment(environment).name] if environment else sources.environments(blueprint)
             if service:
                 blueprint.get_service(service)
             findings += await _build_findings(sources)
@@ -39,7 +41,9 @@ async def explain(sources: Sources, *, environment: str = "", service: str = "")
             raise
         findings.append(_finding("blueprint", "failed", error.message, "", error.hint))
     for name in names:
-        findings += _application(sources.reconciler.status(name), service, sources.clock.now())
+        status = sources.status_of(name)
+        findings += _without_source(blueprint, status, service) if blueprint else []
+        findings += _application(status, service, sources.clock.now())
     return {"findings": findings}
 
 
@@ -65,6 +69,21 @@ async def _build_findings(sources: Sources) -> list[dict[str, str]]:
         _finding(where, report.outcome.value, error, evidence, hint)
         for where, error in errors or [(subject, report.error)]
     ]
+
+
+def _without_source(blueprint: Blueprint, status: ApplicationStatus, service: str) -> Iterator[dict[str, str]]:
+    """What runs though the head of the branch has dropped it."""
+    name = status.environment
+    if name not in blueprint.environments:
+        reason = f"the head has no overlay of {name}; what runs there is left as it is"
+        yield _finding(name, "not in Git", reason, "", f"restore the overlay, or `kubectl delete namespace {name}`")
+        return
+    overlay = blueprint.environments[name].overlay
+    for one in status.services.values():
+        if one.service not in blueprint.services and service in ("", one.service):
+            reason = f"the head has no service {one.service}, and {overlay} names it; its last version keeps running"
+            hint = f"restore its directory, or remove it from what {overlay} lists"
+            yield _finding(f"{name}/{one.service}", "not in Git", reason, "", hint)
 
 
 def _application(status: ApplicationStatus, service: str, now: float) -> Iterator[dict[str, str]]:

@@ -2,18 +2,50 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from towpath.aio.clock import Clock
 from towpath.blueprint.model import Blueprint
-from towpath.ci.runner import Runner
+from towpath.ci.report import CiReport
 from towpath.observe.commits import Commits
 from towpath.observe.timeline import Timeline
-from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.ports import ResourceReader
+from towpath.reconcile.status import ApplicationStatus
+from towpath.reconcile.status import ApplicationStatus
 from towpath.reconcile.verdicts import Verdicts
 from towpath.source.commits import Commit
 from towpath.source.remote import RemoteStatus
 from towpath.source.repository import GitRepository
+
+
+class Builds(Protocol):
+    """What CI did."""
+
+    def find_report(self, commit: str) -> CiReport | None:
+        """The last report of a commit."""
+        ...
+
+    def reports(self, limit: int = 50) -> list[CiReport]:
+        """The newest reports, newest first."""
+        ...
+
+
+class Applications(Protocol):
+    """What the reconciler knows."""
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The names of all applications."""
+        ...
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The fate of releases."""
+        ...
+
+    def status(self, environment: str) -> ApplicationStatus:
+        """How an application stands. Raises NotFoundError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +70,8 @@ class Sources:
     branch: str
     repository: GitRepository
     blueprint_at: Callable[[str], Awaitable[Blueprint]]
-    ci: Runner
-    reconciler: Reconciler
+    ci: Builds
+    reconciler: Applications
     client: ResourceReader
     timeline: Timeline
     clock: Clock
@@ -67,6 +99,17 @@ class Sources:
             return await self.commits.get(revision)
         found = await self.repository.find_commit(revision) if revision else None
         return None if found is None else await self.commits.get(found)
+
+    def status_of(self, environment: str) -> ApplicationStatus:
+        """How an environment stands; one that the blueprint has had for a moment only is not reconciled yet."""
+        if environment in self.reconciler.environments:
+            return self.reconciler.status(environment)
+        return ApplicationStatus(environment)
+
+    def environments(self, blueprint: Blueprint) -> list[str]:
+        """Those of the blueprint, then those that it has dropped and that are still looked after."""
+        dropped = [name for name in self.reconciler.environments if name not in blueprint.environments]
+        return [*blueprint.environments, *dropped]
 
     def namespaces_of(self, environment: str) -> list[str]:
         """The namespaces that an environment's objects are in; one of its own name before the first reconciliation.

@@ -66,7 +66,7 @@ class Reconciler:
             meter: told counts and states.
             settings: how every application is reconciled.
         """
-        self.verdicts = Verdicts(notes, clock=clock)
+        self._verdicts = Verdicts(notes, clock=clock)
         self._notes = notes
         self._clock = clock
         self._settings = settings or Settings()
@@ -87,7 +87,7 @@ class Reconciler:
             clock=clock,
             recorder=recorder,
             meter=meter,
-            verdicts=self.verdicts,
+            verdicts=self._verdicts,
             holds=Holds(notes, clock=clock),
             events=Events(client, clock=clock, new_uid=new_uid),
             wake=self.trigger,
@@ -102,7 +102,7 @@ class Reconciler:
     async def start(self) -> None:
         """Begin: read the notes of the past, then reconcile everything."""
         notes = await self._notes.all_notes()
-        self.verdicts.load(notes)
+        self._verdicts.load(notes)
         self._parts.holds.load(notes)
         self._background.run_forever("verdict notes", self._follow_up)
         for environment in self._applications:
@@ -114,7 +114,7 @@ class Reconciler:
         self._queue.close()
         await self._background.close()
         await self._parts.view.close()
-        await self.verdicts.flush()
+        await self._verdicts.flush()
 
     # --- commands
 
@@ -166,6 +166,11 @@ class Reconciler:
         self.trigger(environment, f"drift mode {mode}")
 
     # --- questions
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The fate of releases."""
+        return self._verdicts
 
     @property
     def environments(self) -> tuple[str, ...]:
@@ -279,7 +284,7 @@ class Reconciler:
             for application in list(self._applications.values()):
                 for stateful_set, pod in application.standing.stuck_pods():
                     await self._free(stateful_set, pod)
-            await self.verdicts.flush()
+            await self._verdicts.flush()
 
     async def _free(self, stateful_set: Object, pod: Object) -> None:
         if uid_of(pod) in self._freed:

@@ -268,6 +268,7 @@ class Platform:
         )
         return PlatformApi(
             sources=sources,
+            control=self._reconciler,
             desk=desk,
             past=runtime,
             metrics=self._metrics,

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from starlette.requests import Request
@@ -24,6 +24,7 @@ from towpath.observe.waterfalls import describe_timeline
 from towpath.observe.whereabouts import describe_whereabouts
 from towpath.promote.promotion import Desk, promote
 from towpath.promote.rollback import Verdicts, roll_back
+from towpath.reconcile.changes import ChangeSet
 from towpath.web.documents import (
     change_set_document,
     hold_request,
@@ -47,12 +48,37 @@ Document = dict[str, Any]
 Answer = Callable[[Request], Awaitable[Document]]
 
 
+class Control(Protocol):
+    """What a person may ask of the reconciler."""
+
+    async def diff(self, environment: str) -> ChangeSet:
+        """What a reconciliation would do at this moment. Raises NotFoundError, TowpathError."""
+        ...
+
+    async def hold(self, environment: str, *, reason: str, by: str = "", until: float | None = None) -> None:
+        """Pause automation. Raises NotFoundError."""
+        ...
+
+    async def resume(self, environment: str) -> bool:
+        """Go on; False if there was no hold. Raises NotFoundError."""
+        ...
+
+    def confirm_prune(self, environment: str) -> None:
+        """Let the next reconciliation delete beyond the guards, once. Raises NotFoundError."""
+        ...
+
+    def trigger(self, environment: str, reason: str) -> None:
+        """Ask for a reconciliation soon."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PlatformApi:
     """What the routes work with.
 
     Attributes:
         sources: what observation looks at.
+        control: what the reconciler is asked to do.
         desk: what promotion works with.
         past: what became of digests, for rollbacks.
         metrics: the numbers.
@@ -62,6 +88,7 @@ class PlatformApi:
     """
 
     sources: Sources
+    control: Control
     desk: Desk
     past: Verdicts
     metrics: Metrics
@@ -150,7 +177,7 @@ class PlatformApi:
 
     async def _diff(self, request: Request) -> Document:
         environment = request.query_params.get("environment", "")
-        return change_set_document(environment, await self.sources.reconciler.diff(environment))
+        return change_set_document(environment, await self.control.diff(environment))
 
     async def _doctor(self, request: Request) -> Document:
         del request
@@ -177,10 +204,10 @@ class PlatformApi:
         if asked.release:
             return {
                 "environment": asked.environment,
-                "changed": await self.sources.reconciler.resume(asked.environment),
+                "changed": await self.control.resume(asked.environment),
             }
         until = self.sources.clock.now() + asked.seconds
-        await self.sources.reconciler.hold(asked.environment, reason=asked.reason, by=asked.by, until=until)
+        await self.control.hold(asked.environment, reason=asked.reason, by=asked.by, until=until)
         return {"environment": asked.environment, "changed": True, "until": until}
 
     async def _reconcile(self, request: Request) -> Document:
@@ -188,8 +215,8 @@ class PlatformApi:
         environment = text_field(body, "environment")
         self.sources.reconciler.status(environment)  # raises for an unknown one
         if body.get("confirm_prune"):
-            self.sources.reconciler.confirm_prune(environment)
-        self.sources.reconciler.trigger(environment, "by hand")
+            self.control.confirm_prune(environment)
+        self.control.trigger(environment, "by hand")
         return {"environment": environment}
 
     async def _logs(self, request: Request) -> Response:
