@@ -65,6 +65,8 @@ log = logging.getLogger(__name__)
 
 UPKEEP_SECONDS = 86_400.0
 PARTS = ("repository", "registry", "listener", "cluster", "reconciler", "ci", "origin")
+# Two: the questions of one push come within one, and an idle platform keeps no git.
+GIT_LINGER_SECONDS = 2.0
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
@@ -97,7 +99,11 @@ class Platform:
         self._timeline = Timeline(settings.state / "state.db", clock=clock, on_stage=self._stage_passed)
         self._upstream = make_upstream(settings) if settings.remote else None
         self._repository = GitRepository(
-            settings.state / "git" / f"{self.name}.git", branch=settings.branch, upstream=self._upstream, clock=clock
+            settings.state / "git" / f"{self.name}.git",
+            branch=settings.branch,
+            upstream=self._upstream,
+            clock=clock,
+            linger_seconds=GIT_LINGER_SECONDS,
         )
         self._blueprints = Blueprints(self._repository, default_name=self.name, address=settings.address)
         self._artifacts = Artifacts(
@@ -137,7 +143,7 @@ class Platform:
             TowpathError: stored state cannot be used.
         """
         self._stack.callback(self._timeline.close)
-        await self._start("repository", self._repository.init)
+        await self._start("repository", self._repository.init, self._repository.close)
         await self._start("registry", self._artifacts.start, self._artifacts.close)
         await self._start("listener", self._listener.start, self._listener.close)
         await self._follow_what_can_be_read()
