@@ -118,6 +118,29 @@ async def test_a_named_release_is_restored(world: World) -> None:
     assert await world.pinned() == first
 
 
+async def test_a_release_that_was_degraded_is_restored_when_it_is_named(world: World) -> None:
+    wanted = await release(world, "wanted")
+    commit = await world.head()
+    await release(world, "newest")
+    world.runtime.past[digest(world, wanted)] = Standing.DEGRADED
+
+    await back(world, to=commit[:10])
+
+    assert await world.pinned() == wanted
+
+
+async def test_a_release_that_the_environment_may_not_pull_is_not_restored(world: World) -> None:
+    await release(world, "good")
+    await release(world, "bad")
+    before = await world.head()
+    world.environment_artifacts.denied = True
+
+    with pytest.raises(NoGoodReleaseError, match="the pull secret of prod cannot pull"):
+        await back(world)
+
+    assert await world.head() == before
+
+
 async def test_an_unknown_release_is_refused_with_those_there_are(world: World) -> None:
     await release(world, "first")
     await release(world, "second")

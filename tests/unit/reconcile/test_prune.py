@@ -39,6 +39,11 @@ def test_more_than_the_budget_needs_a_confirmation(count: int, inventory: int) -
     assert "Towpath-Prune: dev" in caught.value.hint
 
 
+@pytest.mark.parametrize(("count", "inventory"), [(7, 14), (20, 40)])
+def test_what_is_just_within_the_budget_needs_none(count: int, inventory: int) -> None:
+    check(KEPT, *(change(f"{number}") for number in range(count)), inventory=inventory)
+
+
 def test_the_budget_may_be_another() -> None:
     check(KEPT, *(change(f"{number}") for number in range(9)), inventory=10, budget=PruneBudget(few=9))
 

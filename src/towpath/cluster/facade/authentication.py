@@ -13,12 +13,11 @@ SERVICE_ACCOUNT = GVK("", "v1", "ServiceAccount")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks. `is_admin` may do everything; others what Roles allow in `namespace`."""
+    """Who asks. `is_admin` may do everything; others what the Roles of each namespace allow them."""
 
     name: str
     groups: tuple[str, ...]
     is_admin: bool = False
-    namespace: str = ""
 
 
 class Authenticator:
@@ -50,4 +49,4 @@ class Authenticator:
             f"system:serviceaccounts:{bearer.namespace}",
             "system:authenticated",
         )
-        return User(bearer.user, groups, namespace=bearer.namespace)
+        return User(bearer.user, groups)

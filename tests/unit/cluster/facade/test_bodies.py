@@ -47,6 +47,7 @@ def test_a_writer_is_known_by_its_name_or_its_agent(query: dict[str, str], agent
 
 
 def test_options_are_read_from_the_query() -> None:
+    assert not write_options({"force": "false"}, user_agent="kubectl/v1", subresource="").force
     query = {"dryRun": "All", "force": "true", "fieldValidation": "Strict"}
     options = write_options(query, user_agent="x", subresource="status")
 
