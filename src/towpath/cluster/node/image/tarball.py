@@ -51,7 +51,7 @@ def unpack(stream: IO[bytes], target: Path) -> Unpacked:
             for member in tar:
                 unpacking.add(tar, member)
         # A stream tar ends at its end marker; what follows still belongs to the digest and is read by the caller.
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:  # the last two: a time that no file can have
         raise LayerError(f"layer could not be unpacked (BadTar): {error}") from error
     unpacking.finish()
     return unpacking.found
@@ -207,14 +207,14 @@ def _write_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Non
     # 0o400: the owner must be able to read it, because a sandbox maps its user to this one.
     mode = member.mode & 0o777 | 0o400
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
+    # A file object and not `os.write`, which on a nearly full disk takes a part and calls that a success.
+    with os.fdopen(descriptor, "wb") as file:
         for chunk in _chunks(content):
-            os.write(descriptor, chunk)
+            file.write(chunk)
+        file.flush()
         os.fchmod(descriptor, mode)
         # The time matters: an interpreter compares it with the one its compiled files carry.
         os.utime(descriptor, (member.mtime, member.mtime))
-    finally:
-        os.close(descriptor)
 
 
 def _chunks(content: IO[bytes] | None) -> Iterator[bytes]:

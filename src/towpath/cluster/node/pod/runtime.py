@@ -316,7 +316,8 @@ class SandboxRun:
 
     def _termination_message(self, ended: Exit) -> str:
         with contextlib.suppress(OSError):
-            content = self._message_file.read_bytes()[:MESSAGE_BYTES]
+            with self._message_file.open("rb") as file:  # the container may have written gigabytes
+                content = file.read(MESSAGE_BYTES)
             if content:
                 return content.decode(errors="replace")
         if ended.code and self._container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
