@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from towpath.errors import TowpathError
+from towpath.errors import NotFoundError, TowpathError
 from towpath.kube.errors import ApiNotFoundError
 from towpath.kube.objects import find_path
 from towpath.kube.resources import find_kind
@@ -24,10 +24,13 @@ async def describe_platform(sources: Sources, *, environment: str = "") -> dict[
     try:
         blueprint = await sources.blueprint()
         if blueprint is not None:
-            names = [blueprint.get_environment(environment).name] if environment else sources.environments(blueprint)
+            names = sources.environments(blueprint)
     except TowpathError as error:  # a broken blueprint must not hide what runs
         problem = error.diagnostics()
-        names = [name for name in names if environment in ("", name)]
+    if environment and environment not in names:
+        known = f"there is {', '.join(names)}" if names else "there is none yet"
+        raise NotFoundError(f"environment {environment} is not known (NotFound): {known}", hint="towpath status")
+    names = [name for name in names if environment in ("", name)]
     statuses = [sources.status_of(name) for name in names]
     return {
         "platform": sources.name,

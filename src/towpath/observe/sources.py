@@ -11,7 +11,6 @@ from towpath.observe.commits import Commits
 from towpath.observe.timeline import Timeline
 from towpath.reconcile.ports import ResourceReader
 from towpath.reconcile.status import ApplicationStatus
-from towpath.reconcile.status import ApplicationStatus
 from towpath.reconcile.verdicts import Verdicts
 from towpath.source.commits import Commit
 from towpath.source.remote import RemoteStatus
