@@ -70,11 +70,13 @@ class _ListMerge:
                     self._take(waiting)
                     left, right = left + 1, right + 1
                     continue
-                if self._is_later(waiting, right) or waiting in self._done:
+                if self._is_later(waiting, right):
                     left += 1
                     continue
-            self._take(self._rights[right])
-            right += 1
+                left += waiting in self._done  # a duplicate of what is merged already: dropped
+            if right < len(self._rights):
+                self._take(self._rights[right])
+                right += 1
         return self._out
 
     def _is_later(self, element: str, right: int) -> bool:

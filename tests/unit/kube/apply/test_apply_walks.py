@@ -138,6 +138,7 @@ MERGES = [
     (named("a", "b", "c"), named("x", "b"), "axbc"),
     (named("a", "b"), named("a", "x", "b"), "axb"),
     (named("b", "x", "a"), named("a", "b"), "xab"),
+    (named("y", "y", "x"), named("y", "z"), "yzx"),  # a live duplicate lets the next new item go first
     ([], named("a"), "a"),
     (named("a"), [], "a"),
 ]
