@@ -39,7 +39,7 @@ contracts: $(STAMP)
 coverage: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults" --cov --cov-report=term --cov-fail-under=85
 
-test-judges: $(STAMP)  ## the tests that need skopeo, podman and promtool (Debian: skopeo podman prometheus)
+test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: skopeo podman buildah runc containerd prometheus)
 	$(BIN)/python -m pytest -m judge
 
 test-faults: $(STAMP)  ## kill -9 at arbitrary moments, a full disk, a lost network
