@@ -1,6 +1,6 @@
-"""Run a child program to its end, with a deadline and without a shell.
+"""Run a child program to its end, with a deadline, a bound on what it says, and without a shell.
 
-A child never outlives its caller's wait: on time-out or cancellation its whole process group is killed.
+A child never outlives its caller's wait: on time-out, cancellation or too much output its process group is killed.
 """
 
 import asyncio
@@ -15,10 +15,11 @@ from towpath.errors import RemoteError, UserError
 
 # 256: enough to name the cause, little to leak.
 SHOWN_ERROR_CHARACTERS = 256
+_READ_BYTES = 1 << 16
 
 
 class ProcessError(RemoteError):
-    """A child program failed or ran out of time."""
+    """A child program ran out of time or said too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,54 +34,68 @@ class Completed:
 async def run(
     argv: Sequence[str | Path],
     *,
-    cwd: Path | None = None,
-    env: Mapping[str, str] | None = None,
-    stdin: bytes = b"",
-    timeout_seconds: float = 60.0,
-    check: bool = True,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout_seconds: float,
+    most_output_bytes: int,
 ) -> Completed:
-    """Run a program and collect its output.
+    """Run a program that reads nothing, and collect its output; how it ended is for the caller to judge.
 
     Args:
         argv: the program and its arguments; secrets never belong here.
         cwd: its working directory.
-        env: variables laid over the environment of this process.
-        stdin: what it reads.
+        env: its whole environment.
         timeout_seconds: after this it is killed.
-        check: raise when it exits with another code than 0.
+        most_output_bytes: of either stream; with more it is killed.
 
     Raises:
         UserError: the program is not installed.
-        ProcessError: it failed (with `check`) or ran out of time.
+        ProcessError: it ran out of time or said too much.
     """
     program = Path(argv[0]).name
     try:
         child = await asyncio.create_subprocess_exec(
             *map(str, argv),
             cwd=cwd,
-            env={**os.environ, **env} if env else None,
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            env=env,
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
     except FileNotFoundError as error:
         raise UserError(f"{program} could not be started (NotInstalled): {argv[0]} does not exist") from error
+    reading = [
+        asyncio.create_task(_read(stream, program, most_output_bytes)) for stream in (child.stdout, child.stderr)
+    ]
     try:
-        stdout, stderr = await asyncio.wait_for(child.communicate(stdin or None), timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):
+            stdout, stderr = await asyncio.gather(*reading)
+            return Completed(await child.wait(), stdout, stderr)
     except TimeoutError as error:
         raise ProcessError(f"{program} did not end (Timeout): {timeout_seconds:g} s passed") from error
     finally:
-        await _kill(child)
-    completed = Completed(child.returncode if child.returncode is not None else -1, stdout, stderr)
-    if check and completed.returncode != 0:
-        shown = stderr.decode(errors="replace").strip()[-SHOWN_ERROR_CHARACTERS:]
-        raise ProcessError(f"{program} failed (exit code {completed.returncode}): {shown}")
-    return completed
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+        await _end(child)
 
 
-async def _kill(child: asyncio.subprocess.Process) -> None:
+async def _read(stream: asyncio.StreamReader | None, program: str, most_bytes: int) -> bytes:
+    content = bytearray()
+    while stream is not None and (chunk := await stream.read(_READ_BYTES)):
+        content += chunk
+        if len(content) > most_bytes:
+            raise ProcessError(f"{program} said too much (TooLarge): more than {most_bytes} bytes")
+    return bytes(content)
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        await child.wait()
+    # asyncio sees the end of a child only when its pipes have ended, and a full pipe is not read by itself.
+    for stream in (child.stdout, child.stderr):
+        while stream is not None and await stream.read(_READ_BYTES):
+            pass
+    await child.wait()

@@ -5,17 +5,15 @@ The same tree gives the same objects on every machine: no network, no plugins, n
 failures are kept by (tree id, overlay), since a tree never changes under its id.
 """
 
-import asyncio
-import contextlib
 import copy
 import os
 import shutil
-import signal
 import sys
 from collections import OrderedDict
 from pathlib import Path
 
-from towpath.errors import RemoteError, UserError
+from towpath.aio.process import run
+from towpath.errors import UserError
 from towpath.kube.objects import Object
 from towpath.render.errors import RenderError
 from towpath.render.manifests import ManifestError, parse_manifests
@@ -23,7 +21,7 @@ from towpath.render.reasons import explain
 from towpath.render.remote import refuse_remote
 
 # A large homelab renders to 1 MiB; 16 MiB is a mistake or an attack.
-MAX_OUTPUT_BYTES = 16 * 1024 * 1024
+MOST_OUTPUT_BYTES = 16 * 1024 * 1024
 # Dev and prod of the last few commits; an entry is some 100 KiB.
 KEPT_RESULTS = 16
 
@@ -99,56 +97,18 @@ class Renderer:
             raise RenderError(
                 overlay=overlay, reason="the folder does not exist", hint="create it, or correct the blueprint"
             )
-        returncode, stdout, stderr = await self._run(folder, root)
-        if returncode != 0:
-            reason = explain(stderr.decode(errors="replace"), overlay=overlay, root=str(root))
-            raise RenderError(overlay=overlay, file=os.path.normpath(reason.file or overlay), reason=reason.text,
-                              hint=reason.hint)  # fmt: skip
-        return stdout
-
-    async def _run(self, folder: Path, root: Path) -> tuple[int, bytes, bytes]:
         self._kubectl = self._kubectl or find_kubectl()
         nowhere = str(root / ".nothing-here")
-        child = await asyncio.create_subprocess_exec(
-            str(self._kubectl),
-            "kustomize",
-            "--load-restrictor=LoadRestrictionsRootOnly",
-            str(folder),
+        done = await run(
+            [self._kubectl, "kustomize", "--load-restrictor=LoadRestrictionsRootOnly", folder],
             cwd=root,
             # An empty PATH keeps kustomize from calling git or helm; the rest keeps it from reading this user's files.
             env={"PATH": nowhere, "HOME": nowhere, "KUBECONFIG": nowhere, "TMPDIR": nowhere, "LC_ALL": "C"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
+            timeout_seconds=self._timeout_seconds,
+            most_output_bytes=MOST_OUTPUT_BYTES,
         )
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                stdout, stderr = await asyncio.gather(_read(child.stdout), _read(child.stderr))
-                return await child.wait(), stdout, stderr
-        except TimeoutError as error:
-            raise RemoteError(f"kustomize did not end (Timeout): {self._timeout_seconds:g} s passed") from error
-        finally:
-            await _end(child)
-
-
-async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while stream is not None and (chunk := await stream.read(1 << 16)):
-        size += len(chunk)
-        if size > MAX_OUTPUT_BYTES:
-            raise RemoteError(f"kustomize said too much (TooLarge): more than {MAX_OUTPUT_BYTES} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def _end(child: asyncio.subprocess.Process) -> None:
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-    # asyncio sees the end of a child only when its pipes have ended, and a full pipe is not read by itself.
-    for stream in (child.stdout, child.stderr):
-        while stream is not None and await stream.read(1 << 16):
-            pass
-    await child.wait()
+        if done.returncode != 0:
+            reason = explain(done.stderr.decode(errors="replace"), overlay=overlay, root=str(root))
+            raise RenderError(overlay=overlay, file=os.path.normpath(reason.file or overlay), reason=reason.text,
+                              hint=reason.hint)  # fmt: skip
+        return done.stdout
