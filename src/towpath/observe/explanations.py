@@ -41,6 +41,9 @@ async def explain(sources: Sources, *, environment: str = "", service: str = "")
             raise
         findings.append(_finding("blueprint", "failed", error.message, "", error.hint))
     for name in names:
+        if blueprint is not None and name not in blueprint.environments:
+            findings.append(_dropped(name))
+            continue
         status = sources.status_of(name)
         findings += _without_source(blueprint, status, service) if blueprint else []
         findings += _application(status, service, sources.clock.now())
@@ -71,13 +74,15 @@ async def _build_findings(sources: Sources) -> list[dict[str, str]]:
     ]
 
 
+def _dropped(environment: str) -> dict[str, str]:
+    reason = f"the head has no overlay of {environment}; what runs there is left as it is"
+    hint = f"restore the overlay, or `kubectl delete namespace {environment}`"
+    return _finding(environment, "not in Git", reason, "", hint)
+
+
 def _without_source(blueprint: Blueprint, status: ApplicationStatus, service: str) -> Iterator[dict[str, str]]:
-    """What runs though the head of the branch has dropped it."""
+    """Services that run though the head of the branch has dropped them."""
     name = status.environment
-    if name not in blueprint.environments:
-        reason = f"the head has no overlay of {name}; what runs there is left as it is"
-        yield _finding(name, "not in Git", reason, "", f"restore the overlay, or `kubectl delete namespace {name}`")
-        return
     overlay = blueprint.environments[name].overlay
     for one in status.services.values():
         if one.service not in blueprint.services and service in ("", one.service):
