@@ -196,10 +196,11 @@ class World:
 
 async def make_world(directory: Path) -> World:
     """A world with nothing promoted yet."""
-    repository = GitRepository(directory / "home.git")
+    clock = VirtualClock()
+    repository = GitRepository(directory / "home.git", clock=clock)
     await repository.init()
     artifacts = FakeArtifacts()
-    world = World(repository, artifacts, FakeArtifacts(), FakeRuntime(), VirtualClock())
+    world = World(repository, artifacts, FakeArtifacts(), FakeRuntime(), clock)
     await world.push(
         {
             "towpath.yaml": BLUEPRINT,
