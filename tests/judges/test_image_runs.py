@@ -6,11 +6,8 @@ file system. `skopeo` reads the layout first, as any registry client would.
 
 import json
 import os
-import resource
-import shutil
 import subprocess
 import tarfile
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from fakes.memory_registry import MemoryRegistry
+from fakes.podman import limits, podman_command
 from towpath.aio.clock import SystemClock
 from towpath.blueprint.model import Service
 from towpath.build.builder import Builder
@@ -70,23 +68,6 @@ def run(*argv: str | Path) -> str:
     return done.stdout
 
 
-def podman(root: Path) -> list[str]:
-    """podman with a store of its own, within the limits of wherever this runs."""
-    # Nested machines refuse podman's wish for larger limits, and crun a mixed cgroup hierarchy: runc takes both.
-    runtime = ["--runtime", found] if (found := shutil.which("runc")) else []
-    stores = ["--root", str(root / "store"), "--runroot", str(root / "run"), "--storage-driver", "vfs"]
-    return ["podman", *stores, "--cgroup-manager", "cgroupfs", *runtime]
-
-
-def limits() -> list[str]:
-    options = []
-    for name, kind in (("nproc", resource.RLIMIT_NPROC), ("nofile", resource.RLIMIT_NOFILE)):
-        hard = resource.getrlimit(kind)[1]
-        value = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
-        options += ["--ulimit", f"{name}={value}:{value}"]
-    return options
-
-
 def test_skopeo_reads_the_layout(layout: Path) -> None:
     config = json.loads(run("skopeo", "inspect", "--config", f"oci:{layout}:sensor:1"))
 
@@ -95,13 +76,8 @@ def test_skopeo_reads_the_layout(layout: Path) -> None:
 
 
 def test_the_image_runs_under_podman(layout: Path) -> None:
-    # podman refuses a run root of more than 50 characters.
-    with tempfile.TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as root:
-        command = podman(Path(root))
-        try:
-            output = run(*command, "run", "--rm", "--network", "none", *limits(), f"oci:{layout}:sensor:1")
-        finally:
-            subprocess.run([*command, "system", "reset", "--force"], capture_output=True, check=False)
+    with podman_command() as podman:
+        output = run(*podman, "run", "--rm", "--network", "none", *limits(), f"oci:{layout}:sensor:1")
 
     assert json.loads(output.splitlines()[-1]) == EXPECTED
 
