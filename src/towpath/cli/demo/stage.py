@@ -43,6 +43,7 @@ class Stage:
             **os.environ,
             "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "KUBECONFIG": str(root / ".towpath" / "kubeconfig"),
+            "KUBECACHEDIR": str(root.parent / "kubectl-cache"),  # not in the home of whoever looks at the demo
             "GIT_TERMINAL_PROMPT": "0",
             "NO_COLOR": "1",
         }
