@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types contracts coverage test-judges test-faults bench docs recording lock clean
+.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes bench docs recording lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,7 +21,7 @@ demo: $(STAMP)  ## run the whole loop, narrated, in about half a minute
 	$(BIN)/towpath demo $(DEMO)
 
 test: $(STAMP)  ## run the tests that need Python and git alone
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults" $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults and not kubernetes" $(TESTS)
 
 check: lint types contracts coverage  ## the full gate
 
@@ -37,13 +37,19 @@ contracts: $(STAMP)
 	$(BIN)/python tools/size_gate.py
 
 coverage: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults" --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults and not kubernetes" --cov --cov-report=term --cov-fail-under=85
 
 test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: skopeo podman buildah runc containerd prometheus)
 	$(BIN)/python -m pytest -m judge
 
 test-faults: $(STAMP)  ## kill -9 at arbitrary moments, a full disk, a lost network
 	$(BIN)/python -m pytest -m faults
+
+kubernetes: $(STAMP)  ## build the real control plane for the tests, once (needs Go; about 8 minutes of one core)
+	$(BIN)/python tests/kubernetes/build.py
+
+test-kubernetes: $(STAMP) $(if $(KUBECONFIG),,kubernetes)  ## judge by a real Kubernetes: ours, or KUBECONFIG=… yours
+	$(BIN)/python -m pytest -m kubernetes tests/contract tests/kubernetes
 
 bench: $(STAMP)  ## measure; writes the tables of docs/performance.md (buildah is compared when present)
 	$(BIN)/python -m bench

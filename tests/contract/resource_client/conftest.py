@@ -1,6 +1,7 @@
 """One suite for every adapter of `reconcile.ports.ResourceClient`.
 
 To add an adapter, add an entry to `ADAPTERS`: a function that opens a client as an asynchronous context manager.
+Beside these the suite runs on a real Kubernetes (`make test-kubernetes`), spoken to by the client over HTTP.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +18,7 @@ from towpath.cluster.client import EmbeddedClient
 from towpath.cluster.kernel import Kernel
 from towpath.kube.requests import DeleteOptions
 from towpath.kubeclient.client import KubernetesClient
+from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
 from towpath.reconcile.ports import ResourceClient
 
@@ -48,10 +50,27 @@ ADAPTERS: dict[str, Callable[[Path], AbstractAsyncContextManager[ResourceClient]
 }
 
 
-@pytest.fixture(params=list(ADAPTERS))
+@asynccontextmanager
+async def open_kubernetes(target: Target) -> AsyncIterator[ResourceClient]:
+    """The client over HTTP, speaking to a real kube-apiserver."""
+    client = KubernetesClient(target, clock=SystemClock(), page_size=2)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def open_adapter(request: pytest.FixtureRequest, directory: Path) -> AbstractAsyncContextManager[ResourceClient]:
+    """The adapter that a test is to run on."""
+    if request.param == "kubernetes":
+        return open_kubernetes(request.getfixturevalue("real_cluster"))
+    return ADAPTERS[request.param](directory)
+
+
+@pytest.fixture(params=[*ADAPTERS, pytest.param("kubernetes", marks=pytest.mark.kubernetes)])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """A client, and a fresh namespace that goes with the test."""
-    async with ADAPTERS[request.param](tmp_path) as client:
+    async with open_adapter(request, tmp_path) as client:
         name = f"contract-{uuid4().hex[:8]}"
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         await client.create(namespace, options())

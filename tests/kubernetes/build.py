@@ -1,0 +1,97 @@
+"""Builds the control plane once and keeps it: `.cache/kubernetes/<digest of what it is built from>/control-plane`.
+
+    python tests/kubernetes/build.py        build, if need be, and say what it took
+
+An ordinary `go build` of the module in `controlplane/`; `go.sum` pins every byte. The digest covers the module's files
+and the Go version, so a change of either builds anew and anything else does not.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+MODULE = Path(__file__).parent / "controlplane"
+CACHE = Path(__file__).parents[2] / ".cache" / "kubernetes"
+
+
+class NotBuildableError(Exception):
+    """This machine cannot build a control plane; the text says why."""
+
+
+def kubernetes_version() -> str:
+    """`v1.37.2`, as go.mod requires it."""
+    found = re.search(r"^\s*k8s\.io/kubernetes (v[\d.]+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
+    if found is None:
+        raise NotBuildableError("go.mod does not require k8s.io/kubernetes")
+    return found[1]
+
+
+def find_go() -> str:
+    """The version of the Go toolchain. Raises NotBuildableError when there is none, or one too old."""
+    if shutil.which("go") is None:
+        raise NotBuildableError("Go is not installed")
+    version = subprocess.run(["go", "env", "GOVERSION"], check=True, capture_output=True, text=True).stdout.strip()
+    wanted = re.search(r"^go (\d+)\.(\d+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
+    have = re.match(r"go(\d+)\.(\d+)", version)
+    if wanted and have and tuple(map(int, have.groups())) < tuple(map(int, wanted.groups())):
+        raise NotBuildableError(f"{version} is installed, and go.mod needs go{wanted[1]}.{wanted[2]}")
+    return version
+
+
+def ensure_built() -> Path:
+    """The binary, built if need be. Raises NotBuildableError."""
+    directory = CACHE / _digest(find_go())
+    binary = directory / "control-plane"
+    if binary.is_file():
+        return binary
+    directory.mkdir(parents=True, exist_ok=True)
+    version = kubernetes_version()
+    major, minor, _patch = version.removeprefix("v").split(".")
+    settings = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    flags = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in settings.items())
+    began = time.monotonic()
+    # One package at a time: two compilers at once need more memory than a small machine has.
+    built = subprocess.run(
+        ["go", "build", "-p", "1", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", f"{binary}.new", "."],
+        cwd=MODULE,
+        env={**os.environ, "CGO_ENABLED": "0"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if built.returncode != 0:
+        raise NotBuildableError(f"go build failed: {built.stderr.strip()[-2000:]}")
+    Path(f"{binary}.new").replace(binary)
+    measured = {"seconds": round(time.monotonic() - began), "bytes": binary.stat().st_size, "kubernetes": version}
+    (directory / "build.json").write_text(json.dumps(measured))
+    return binary
+
+
+def _digest(go_version: str) -> str:
+    digest = hashlib.sha256(go_version.encode())
+    for name in ("go.mod", "go.sum", *sorted(path.name for path in MODULE.glob("*.go"))):
+        digest.update((MODULE / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def main() -> int:
+    """Build and report; 3 when this machine cannot."""
+    try:
+        binary = ensure_built()
+    except NotBuildableError as error:
+        sys.stderr.write(f"the Kubernetes suites cannot be run here: {error}\n")
+        return 3
+    report = json.loads((binary.parent / "build.json").read_text())
+    size = report["bytes"] / 1024 / 1024
+    sys.stdout.write(f"{binary}: Kubernetes {report['kubernetes']}, {size:.0f} MiB, built in {report['seconds']} s\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

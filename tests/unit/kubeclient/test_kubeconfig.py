@@ -1,0 +1,167 @@
+import base64
+from typing import Any
+
+import pytest
+import yaml
+
+from towpath.kubeclient.kubeconfig import KubeconfigError, merge_kubeconfigs, parse_kubeconfig
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def document(
+    *, user: dict[str, Any] | None = None, cluster: dict[str, Any] | None = None, current: str = "lab", **rest: Any
+) -> bytes:
+    return yaml.safe_dump(
+        {
+            "clusters": [{"name": "home", "cluster": {"server": "https://10.0.0.1:6443", **(cluster or {})}}],
+            "users": [{"name": "me", "user": user or {}}],
+            "contexts": [{"name": "lab", "context": {"cluster": "home", "user": "me", "namespace": "dev"}}],
+            "current-context": current,
+            **rest,
+        }
+    ).encode()
+
+
+def parse(content: bytes) -> Any:
+    return parse_kubeconfig(content, source="/home/me/.kube/config")
+
+
+def test_the_current_context_names_cluster_user_and_namespace() -> None:
+    target = parse(document(user={"token": "abc"}, cluster={"certificate-authority-data": encoded("PEM")})).select()
+    assert (target.name, target.namespace) == ("lab", "dev")
+    assert (target.cluster.server, target.cluster.authority) == ("https://10.0.0.1:6443", b"PEM")
+    assert target.user.token == "abc"
+
+
+def test_a_context_may_be_chosen_by_name() -> None:
+    contexts = [{"name": name, "context": {"cluster": "home", "namespace": name}} for name in ("lab", "prod")]
+    assert parse(document(contexts=contexts)).select("prod").namespace == "prod"
+
+
+def test_a_context_that_is_not_there_is_an_error_that_lists_those_that_are() -> None:
+    with pytest.raises(KubeconfigError, match="no context 'prod'") as caught:
+        parse(document()).select("prod")
+    assert "lab" in caught.value.hint
+
+
+def test_without_a_current_context_one_has_to_be_named() -> None:
+    with pytest.raises(KubeconfigError, match="current-context is not set"):
+        parse(document(current="")).select()
+
+
+def test_relative_paths_are_relative_to_the_file() -> None:
+    target = parse(
+        document(
+            user={"client-certificate": "pki/me.crt", "client-key": "/abs/me.key"},
+            cluster={"certificate-authority": "../ca.crt"},
+        )
+    ).select()
+    assert target.user.certificate_file == "/home/me/.kube/pki/me.crt"
+    assert target.user.key_file == "/abs/me.key"
+    assert target.cluster.authority_file == "/home/me/.kube/../ca.crt"
+
+
+def test_inline_data_wins_over_a_path() -> None:
+    user = {
+        "client-certificate": "a",
+        "client-certificate-data": encoded("C"),
+        "client-key": "b",
+        "client-key-data": encoded("K"),
+    }
+    target = parse(document(user=user)).select()
+    assert (target.user.certificate, target.user.certificate_file) == (b"C", "")
+    assert (target.user.key, target.user.key_file) == (b"K", "")
+
+
+def test_a_token_file_wins_over_a_token() -> None:
+    user = parse(document(user={"token": "old", "tokenFile": "token"})).select().user
+    assert (user.token, user.token_file) == ("", "/home/me/.kube/token")
+
+
+def test_a_plugin_is_a_command_with_arguments_and_environment() -> None:
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "bin/token",
+        "args": ["get", "--for", 7],
+        "env": [{"name": "REGION", "value": "eu"}],
+        "provideClusterInfo": True,
+        "installHint": "  install it\n",
+    }
+    found = parse(document(user={"exec": plugin})).select().user.exec
+    assert found is not None
+    assert (found.command, found.args) == ("/home/me/.kube/bin/token", ("get", "--for", "7"))
+    assert (found.env, found.provide_cluster_info, found.install_hint) == ({"REGION": "eu"}, True, "install it")
+
+
+def test_a_plugin_without_a_slash_is_looked_up_on_the_path() -> None:
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "aws"}
+    assert parse(document(user={"exec": plugin})).select().user.exec.command == "aws"
+
+
+def test_impersonation_is_read() -> None:
+    user = parse(document(user={"as": "jane", "as-groups": ["dev", "ops"]})).select().user
+    assert (user.impersonate, user.impersonate_groups) == ("jane", ("dev", "ops"))
+
+
+def test_the_first_file_to_name_something_wins() -> None:
+    first = parse(document(user={"token": "first"}, current=""))
+    second = parse(document(user={"token": "second"}))
+    merged = merge_kubeconfigs([first, second])
+    assert merged.current == "lab"
+    assert merged.select().user.token == "first"
+
+
+def test_a_bad_entry_hurts_only_who_selects_it() -> None:
+    users = [{"name": "me", "user": {}}, {"name": "other", "user": {"token": 5}}]
+    contexts = [
+        {"name": "lab", "context": {"cluster": "home", "user": "me"}},
+        {"name": "bad", "context": {"cluster": "home", "user": "other"}},
+    ]
+    config = parse(document(users=users, contexts=contexts))
+    assert config.select().name == "lab"
+    with pytest.raises(KubeconfigError, match="token must be a string"):
+        config.select("bad")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"a: [1", r"config:1: kubeconfig cannot be read \(BadYaml\)"),
+        (b"- a", "expected a mapping"),
+        (b"clusters: 5", "clusters must be a list"),
+        (b"users: [{}]", "users has an unnamed entry"),
+        (b"", "current-context is not set"),
+        (document(cluster={"server": "10.0.0.1"}), "must be an http or https address"),
+        (document(cluster={"certificate-authority-data": "%"}), "is not base64"),
+        (document(cluster={"insecure-skip-tls-verify": "yes"}), "must be true or false"),
+        (document(cluster={"insecure-skip-tls-verify": True, "certificate-authority": "x"}), "exclude each other"),
+        (document(user={"client-key": "x"}), "belong together"),
+        (document(user={"auth-provider": {"name": "gcp"}}), "use an exec plugin"),
+        (document(user={"exec": {"apiVersion": "client.authentication.k8s.io/v1"}}), "command is missing"),
+        (document(user={"exec": {"command": "x", "apiVersion": "v0"}}), "'v0' is not known"),
+        (document(user={"as-groups": "x"}), "as-groups must be a list"),
+        (
+            document(
+                user={
+                    "exec": {
+                        "command": "x",
+                        "apiVersion": "client.authentication.k8s.io/v1",
+                        "interactiveMode": "Always",
+                    }
+                }
+            ),
+            "nobody to ask",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(content: bytes, text: str) -> None:
+    with pytest.raises(KubeconfigError, match=text):
+        parse(content).select()
+
+
+def test_no_secret_shows_in_a_representation() -> None:
+    shown = repr(parse(document(user={"token": "s3cret", "username": "u", "password": "s3cret"})).select())
+    assert "s3cret" not in shown
