@@ -1,0 +1,135 @@
+"""Why something is not as it should be."""
+
+import pytest
+
+from fakes.clock import START
+from fakes.observed import Observed
+from towpath.ci.report import CiReport, Outcome, ServiceOutcome, ServiceReport
+from towpath.errors import NotFoundError
+from towpath.kube.diff import FieldChange
+from towpath.kube.health import Health
+from towpath.kube.objects import ObjectKey
+from towpath.observe.explanations import explain
+from towpath.reconcile.drift import DriftedField, DriftRecord, DriftState
+from towpath.reconcile.status import Hold, Problem, ServiceStatus, Sync
+from towpath.source.remote import RemoteStatus
+
+
+async def test_where_all_is_well_it_says_so(observed: Observed) -> None:
+    observed.change("dev", revision="a" * 40)
+
+    findings = (await explain(observed.sources))["findings"]
+
+    assert [(one["subject"], one["reason"]) for one in findings] == [("dev", "all is well"), ("prod", "all is well")]
+    assert findings[0]["evidence"] == "revision aaaaaaa"
+
+
+async def test_a_problem_comes_with_its_moment_and_its_age(observed: Observed) -> None:
+    observed.change("dev", problem=Problem("overlay cannot be rendered", START, "mend it"))
+    await observed.clock.advance(150)
+
+    (finding,) = (await explain(observed.sources, environment="dev"))["findings"]
+
+    assert finding == {
+        "subject": "dev",
+        "state": "failed",
+        "reason": "overlay cannot be rendered",
+        "evidence": "since 2026-01-31T09:30:00Z (2m ago)",
+        "next": "mend it",
+    }
+
+
+async def test_waiting_for_a_first_build_is_no_failure(observed: Observed) -> None:
+    observed.change("dev", problem=Problem("waiting for the first build of sensor", START, waiting=True))
+
+    (finding,) = (await explain(observed.sources, environment="dev"))["findings"]
+
+    assert finding["state"] == "waiting"
+
+
+async def test_a_hold_is_named_with_who_and_how_to_end_it(observed: Observed) -> None:
+    observed.change("prod", hold=Hold("holiday", START, "ada"), sync=Sync.OUT_OF_SYNC, sync_message="one differs")
+
+    findings = (await explain(observed.sources, environment="prod"))["findings"]
+
+    assert [one["state"] for one in findings] == ["on hold", "OutOfSync"]
+    assert findings[0]["evidence"] == "by ada, since 2026-01-31T09:30:00Z (0s ago)"
+    assert findings[0]["next"] == "towpath hold prod --release"
+    assert findings[1]["next"] == "towpath diff prod"
+
+
+async def test_drift_names_the_field_who_changed_it_and_when(observed: Observed) -> None:
+    field = DriftedField(FieldChange("spec.replicas", 1, 3), "kubectl-scale")
+    record = DriftRecord(ObjectKey("apps", "StatefulSet", "dev", "sensor"), (field,), START, DriftState.HEALED)
+    observed.change("dev", drift=(record,))
+    await observed.clock.advance(20)
+
+    (finding,) = (await explain(observed.sources, environment="dev"))["findings"]
+
+    assert "by kubectl-scale" in finding["reason"]
+    assert finding["evidence"] == "found 2026-01-31T09:30:00Z (20s ago)"
+
+
+async def test_a_service_that_is_not_promoted_names_the_promotion(observed: Observed) -> None:
+    observed.change("prod", services={"sensor": ServiceStatus("sensor", None, Health.MISSING)})
+
+    (finding,) = (await explain(observed.sources, environment="prod", service="sensor"))["findings"]
+
+    assert (finding["state"], finding["next"]) == ("not promoted", "towpath promote sensor --to prod")
+
+
+async def test_an_unhealthy_service_gives_its_pods_own_words(observed: Observed) -> None:
+    await observed.run("dev", await observed.world.head(), health=Health.DEGRADED, message="pod sensor-0: crash loop")
+
+    (finding,) = (await explain(observed.sources, environment="dev", service="sensor"))["findings"]
+
+    assert (finding["subject"], finding["reason"]) == ("dev/sensor", "pod sensor-0: crash loop")
+    assert finding["evidence"].startswith("1 of 1 pods ready, version canary")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "hint"),
+    [(Outcome.FAILED, "mend it and push again"), (Outcome.RETRYING, "it is tried again by itself")],
+)
+async def test_a_build_that_failed_comes_first(observed: Observed, outcome: Outcome, hint: str) -> None:
+    head = await observed.world.head()
+    report = ServiceReport("sensor", ServiceOutcome.FAILED, error="no entrypoint")
+    observed.builds.all = [CiReport(head, outcome, 1.0, services=(report,), error="set is not published")]
+
+    findings = (await explain(observed.sources))["findings"]
+
+    assert findings[0]["subject"] == f"build of {head[:7]}, service sensor"
+    assert (findings[0]["reason"], findings[0]["next"]) == ("no entrypoint", hint)
+
+
+async def test_a_build_that_failed_as_a_whole_is_told_once(observed: Observed) -> None:
+    head = await observed.world.head()
+    observed.builds.all = [CiReport(head, Outcome.RETRYING, 1.0, error="registry does not answer")]
+
+    findings = (await explain(observed.sources, environment="dev"))["findings"]
+
+    assert [one["reason"] for one in findings] == ["registry does not answer", "all is well"]
+
+
+async def test_an_outside_repository_that_does_not_answer_is_the_first_finding(observed: Observed) -> None:
+    problem = "it refuses our credentials (Unauthorized)\n  next: check the token"
+    observed.remote = RemoteStatus("https://git.example/lab.git", START, failures=3, problem=problem)
+    await observed.clock.advance(300)
+
+    finding = (await explain(observed.sources))["findings"][0]
+
+    assert finding["subject"] == "https://git.example/lab.git"
+    assert finding["evidence"] == "last answer 2026-01-31T09:30:00Z (5m ago), 3 failures since"
+    assert finding["next"] == "check the token"
+
+
+async def test_a_broken_blueprint_is_a_finding_and_unknown_names_are_errors(observed: Observed) -> None:
+    with pytest.raises(NotFoundError, match="service lamp"):
+        await explain(observed.sources, service="lamp")
+    with pytest.raises(NotFoundError, match="environment staging"):
+        await explain(observed.sources, environment="staging")
+    await observed.world.push({"towpath.yaml": "nmae: lab\n"})
+
+    findings = (await explain(observed.sources))["findings"]
+
+    assert (findings[0]["subject"], findings[0]["state"]) == ("blueprint", "failed")
