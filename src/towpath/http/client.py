@@ -31,6 +31,7 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 # A request that may have had an effect is sent again only if the server says it did nothing with it.
 RETRIED_UNSAFE_STATUSES = frozenset({429, 503})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+_PLAIN_LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(?=[/?]|$)")
 _LOOPBACK_MOUNTS = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
@@ -156,7 +157,8 @@ class HttpClient:
         self._clock = clock or SystemClock()
         self._backoff = backoff or Backoff(initial_seconds=0.2, cap_seconds=5.0)
         self._route = route or Route()
-        self._engine: httpx.AsyncClient | None = None
+        # One for clear text to this machine, which needs no trust store (17 ms and 1 MiB to load); one for all else.
+        self._engines: dict[bool, httpx.AsyncClient] = {}
 
     async def send(self, request: Request) -> Response:
         """Send, again after a pause where that can help; the last response is returned whatever its status.
@@ -183,31 +185,20 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._engine is not None:
-            await self._engine.aclose()
-            self._engine = None
+        engines, self._engines = self._engines, {}
+        for engine in engines.values():
+            await engine.aclose()
 
     async def _send_once(self, request: Request) -> Response:
         import httpx  # noqa: PLC0415 - at the top it would cost every command 80 ms
 
-        if self._engine is None:
-            self._engine = httpx.AsyncClient(
-                timeout=self._timeout(self._timeout_seconds),
-                follow_redirects=False,
-                verify=self._route.tls or True,
-                proxy=self._route.proxy or None,
-                # Unlimited: a watch holds its connection for ever, and a hundred of them must not stop a request.
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-                # A proxy of the environment is for the outside; loopback is never reached through it.
-                mounts=dict.fromkeys(_LOOPBACK_MOUNTS),
-                headers={"User-Agent": "towpath", "Accept-Encoding": "identity"},
-            )
+        engine = self._engine_for(request.url)
         headers = dict(request.headers)
         if request.length is not None:
             headers["Content-Length"] = str(request.length)
         content = request.body if isinstance(request.body, bytes) else request.body()
         try:
-            built = self._engine.build_request(
+            built = engine.build_request(
                 request.method,
                 request.url,
                 headers=headers,
@@ -215,10 +206,31 @@ class HttpClient:
                 timeout=self._timeout(request.timeout_seconds or self._timeout_seconds),
                 extensions={"sni_hostname": self._route.server_name} if self._route.server_name else None,
             )
-            return Response(request.method, await self._engine.send(built, stream=True))
+            return Response(request.method, await engine.send(built, stream=True))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.InvalidURL)
             raise UnreachableError(request.method, request.url, _describe(error), sent=not unsent) from error
+
+    def _engine_for(self, url: str) -> "httpx.AsyncClient":
+        import httpx  # noqa: PLC0415 - at the top it would cost every command 80 ms
+
+        plain = _PLAIN_LOOPBACK.match(url) is not None and not self._route.proxy
+        if plain not in self._engines:
+            # Without a trust store a context trusts nobody.
+            trust: ssl.SSLContext | bool = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True
+            self._engines[plain] = httpx.AsyncClient(
+                timeout=self._timeout(self._timeout_seconds),
+                follow_redirects=False,
+                verify=self._route.tls or trust,
+                proxy=self._route.proxy or None,
+                trust_env=not plain,
+                # Unlimited: a watch holds its connection for ever, and a hundred of them must not stop a request.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                # A proxy of the environment is for the outside; loopback is never reached through it.
+                mounts=dict.fromkeys(_LOOPBACK_MOUNTS),
+                headers={"User-Agent": "towpath", "Accept-Encoding": "identity"},
+            )
+        return self._engines[plain]
 
     def _timeout(self, seconds: float) -> "httpx.Timeout":
         import httpx  # noqa: PLC0415 - at the top it would cost every command 80 ms

@@ -1,5 +1,6 @@
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -213,3 +214,19 @@ async def test_a_peer_that_says_nothing_runs_into_the_time_limit() -> None:
             await client.send(Request("GET", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
         done.set()
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "stores"), [("http://127.0.0.1:1/", 0), ("http://[::1]:1/", 0), ("http://127.0.0.1@localhost:1/", 1)]
+)
+async def test_only_clear_text_to_this_machine_needs_no_trust_store(
+    url: str, stores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **given: loaded.append(given))
+    client = HttpClient(attempts=1)
+    for _ in range(2):
+        with pytest.raises(UnreachableError):
+            await client.send(Request("GET", url))
+    await client.close()
+    assert len(loaded) == stores
