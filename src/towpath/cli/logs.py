@@ -14,7 +14,9 @@ from towpath.cli.connected import connect, directory_option
 @click.option("--pod", help="Only this pod.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
 @click.option("-p", "--previous", is_flag=True, help="The run before the last restart.")
-@click.option("-n", "--tail", type=click.IntRange(0), default=100, help="How many lines a pod.", show_default=True)
+@click.option(
+    "-n", "--tail", type=click.IntRange(0, 1_000_000), default=100, help="How many lines a pod.", show_default=True
+)
 @directory_option
 def command(
     service: str, environment: str | None, pod: str | None, follow: bool, previous: bool, tail: int, directory: Path

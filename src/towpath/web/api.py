@@ -42,6 +42,7 @@ PREFIX = "/api/v1"
 BODY_LIMIT = 64 * 1024
 # One answer fits on some screens; more would cost a git process or two an entry.
 LARGEST_LIMIT = 1000
+LARGEST_TAIL = 1_000_000
 STATUS_OF_EXIT_CODE = {1: 500, 2: 400, 3: 409, 4: 404, 5: 409, 6: 502, 7: 500}
 
 Document = dict[str, Any]
@@ -231,7 +232,7 @@ class PlatformApi:
                 pod=query.get("pod", ""),
                 follow=query.get("follow") == "true",
                 previous=query.get("previous") == "true",
-                tail=_number(query.get("tail", "100"), "tail"),
+                tail=_number(query.get("tail", "100"), "tail", largest=LARGEST_TAIL),
             )
         except TowpathError as error:
             return error_response(error)
@@ -268,9 +269,9 @@ async def _body(request: Request) -> Document:
     return body
 
 
-def _number(text: str, name: str) -> int:
-    if not text.isdecimal() or len(text) > len(str(LARGEST_LIMIT)) or int(text) > LARGEST_LIMIT:
+def _number(text: str, name: str, *, largest: int = LARGEST_LIMIT) -> int:
+    if not text.isdecimal() or len(text) > len(str(largest)) or int(text) > largest:
         raise UserError(
-            f"{name} cannot be read (BadNumber): got {text[:40]!r}, expected a whole number, at most {LARGEST_LIMIT}"
+            f"{name} cannot be read (BadNumber): got {text[:40]!r}, expected a whole number, at most {largest}"
         )
     return int(text)
