@@ -78,9 +78,12 @@ class Child:
 
     def kill_group(self) -> None:
         """Kill it with everything of its session."""
-        if not self.has_exited():
+        if self.has_exited():
+            return
+        # The process itself too: right after the fork it has no session, and so no group, of its own yet.
+        for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
+                kill(self.pid, signal.SIGKILL)
 
     def exited(self, code: int) -> None:
         """Told by the launcher, once."""
