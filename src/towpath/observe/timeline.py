@@ -1,10 +1,12 @@
 """When each commit passed each stage: received, fetched, built, pushed, planned, applied, ready.
 
 The first stamp of a stage counts: work repeated after a restart does not rewrite history. The table is a cache (it is
-lost with the data directory, and no decision rests on it), so it is written without waiting for the disk.
+lost with the data directory, and no decision rests on it), so it is written without waiting for the disk, a file that
+cannot be read is started anew, and a disk that is full stops nothing.
 Stages up to `pushed` belong to a commit; the later ones to a commit in an environment.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,9 @@ COMMIT_STAGES = ("received", "fetched", "built", "pushed")
 ENVIRONMENT_STAGES = ("planned", "applied", "ready")
 STAGES = COMMIT_STAGES + ENVIRONMENT_STAGES
 KEPT_COMMITS = 500
+FORMAT = 1
+
+log = logging.getLogger(__name__)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS stamps (
@@ -73,10 +78,7 @@ class Timeline:
         """
         self._clock = clock
         self._on_stage = on_stage
-        self._database = sqlite3.connect(path, isolation_level=None)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=OFF")
-        self._database.execute(SCHEMA)
+        self._database = _open(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -86,14 +88,18 @@ class Timeline:
         """Note that `commit` has passed `stage`, at this moment or at wall time `at`; only the first time counts."""
         if stage not in STAGES:
             raise ValueError(f"stage {stage!r} is unknown: one of {', '.join(STAGES)}")
-        cursor = self._database.execute(
-            "INSERT OR IGNORE INTO stamps VALUES (?, ?, ?, ?)",
-            (commit, stage, environment, self._clock.now() if at is None else at),
-        )
-        if not cursor.rowcount:
+        moment = self._clock.now() if at is None else at
+        try:
+            written = self._database.execute(
+                "INSERT OR IGNORE INTO stamps VALUES (?, ?, ?, ?)", (commit, stage, environment, moment)
+            ).rowcount
+            if written and stage == "received":
+                self._forget_old()
+        except sqlite3.Error as error:
+            log.warning("stage %s of %s is not kept: %s", stage, commit[:7], error)
             return
-        if stage == "received":
-            self._forget_old()
+        if not written:
+            return
         if self._on_stage is not None:
             self._report(commit, stage, environment)
 
@@ -143,3 +149,36 @@ class Timeline:
             " (SELECT revision FROM stamps GROUP BY revision ORDER BY MAX(at) DESC LIMIT ?)",
             (KEPT_COMMITS,),
         )
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """The database; a file that cannot be used is replaced, and memory stands in where none can be written."""
+    try:
+        return _prepare(str(path))
+    except sqlite3.Error as error:
+        log.warning("measurements in %s cannot be used and are started anew: %s", path, error)
+    try:
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            path.with_name(name).unlink(missing_ok=True)
+        return _prepare(str(path))
+    except (sqlite3.Error, OSError) as error:
+        log.warning("measurements are not kept over a restart: %s", error)
+        return _prepare(":memory:")
+
+
+def _prepare(path: str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version not in {0, FORMAT}:
+            raise sqlite3.DatabaseError(f"they have format {version}, expected {FORMAT}")
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=OFF")
+        database.execute(SCHEMA)
+        if version != FORMAT:
+            database.execute(f"PRAGMA user_version={FORMAT}")
+        database.execute("SELECT revision, stage, environment, at FROM stamps LIMIT 1")
+    except BaseException:
+        database.close()
+        raise
+    return database

@@ -1,5 +1,7 @@
 """A commit's way through the stages."""
 
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,49 @@ def test_a_commit_nobody_saw_has_no_bars(tmp_path: Path, clock: VirtualClock) ->
 
     assert waterfall.spans == ()
     assert waterfall.total_seconds == 0.0
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(b"not a database, but long enough to be taken for one" * 100)
+
+
+def of_another_version(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA user_version=99")
+    database.close()
+
+
+def of_another_shape(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute("CREATE TABLE stamps (something TEXT)")
+    database.close()
+
+
+@pytest.mark.parametrize("spoil", [damaged, of_another_version, of_another_shape])
+async def test_a_file_that_cannot_be_used_is_started_anew(
+    tmp_path: Path, clock: VirtualClock, spoil: Callable[[Path], None]
+) -> None:
+    spoil(tmp_path / "state.db")
+    for _ in range(2):  # the second one keeps what the first has written
+        timeline = open_timeline(tmp_path, clock)
+        await pass_stages(timeline, clock, "c1")
+        found = timeline.recent("dev")
+        timeline.close()
+        assert [waterfall.is_ready for waterfall in found] == [True]
+
+
+async def test_where_nothing_can_be_written_measuring_goes_on_in_memory(tmp_path: Path, clock: VirtualClock) -> None:
+    timeline = Timeline(tmp_path / "nowhere" / "state.db", clock=clock)
+    await pass_stages(timeline, clock, "c1")
+    assert timeline.recent("dev")[0].is_ready
+    timeline.close()
+
+
+async def test_a_stamp_that_cannot_be_kept_stops_nobody(tmp_path: Path, clock: VirtualClock) -> None:
+    timeline = open_timeline(tmp_path, clock)
+    await pass_stages(timeline, clock, "c1")
+    with sqlite3.connect(tmp_path / "state.db", isolation_level=None) as other:
+        other.execute("DROP TABLE stamps")
+    other.close()
+    timeline.stamp("c2", "received")
+    timeline.close()
