@@ -4,7 +4,8 @@ What each method raises stands there. Lists come in pages and are handed out who
 `on_warning`; a watch is resumed by itself and ends only with ExpiredError, a refusal, or its reader.
 """
 
-from collections.abc import AsyncGenerator, Callable
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 from towpath.aio.clock import Clock
 from towpath.kube.errors import ApiNotFoundError, ExpiredError
@@ -43,6 +44,7 @@ class KubernetesClient:
         *,
         clock: Clock,
         credentials: CredentialSource | None = None,
+        environ: Mapping[str, str] | None = None,
         concurrency: int = CONCURRENCY,
         page_size: int = PAGE_SIZE,
         on_warning: Callable[[ObjectKey, str], None] = _ignore,
@@ -53,6 +55,7 @@ class KubernetesClient:
             target: which server, and as whom.
             clock: paces retries, and ages what is remembered.
             credentials: instead of those the target names.
+            environ: the environment of a credential plugin; by default this process's.
             concurrency: how many requests may be under way at once.
             page_size: how many objects a page of a list has.
             on_warning: hears the warnings of writes.
@@ -60,7 +63,9 @@ class KubernetesClient:
         Raises:
             KubeconfigError: a certificate of the target cannot be read.
         """
-        source = credentials or open_credentials(target, clock=clock)
+        source = credentials or open_credentials(
+            target, environ=os.environ if environ is None else environ, clock=clock
+        )
         self._transport = Transport(target, credentials=source, clock=clock, concurrency=concurrency)
         self._kinds = Kinds(self._transport, clock=clock)
         self._watcher = Watcher(self._transport, clock=clock)

@@ -6,12 +6,13 @@ a source that can do better then tries, one that cannot gives the same again and
 
 import asyncio
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from towpath.aio.clock import Clock
-from towpath.aio.process import ProcessError, run
+from towpath.aio.process import SHOWN_ERROR_CHARACTERS, ProcessError, run
 from towpath.errors import UserError
 from towpath.kube.errors import UnauthorizedError
 from towpath.kubeclient.exec_credential import ExecCredential, format_exec_info, parse_exec_credential
@@ -23,6 +24,8 @@ TOKEN_FILE_SECONDS = 60.0
 # 10: a credential is not used in its last seconds, in which a request may be under way.
 EXPIRY_MARGIN_SECONDS = 10.0
 PLUGIN_SECONDS = 60.0
+# 1 MiB: a token and a chain of certificates are some kilobytes.
+PLUGIN_OUTPUT_LIMIT = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,9 @@ class TokenFile:
 class PluginCredentials:
     """What a credential plugin prints, until it expires or is refused; one run at a time."""
 
-    def __init__(self, plugin: ExecPlugin, cluster: Cluster, *, clock: Clock) -> None:
+    def __init__(self, plugin: ExecPlugin, cluster: Cluster, *, environ: Mapping[str, str], clock: Clock) -> None:
         self._plugin = plugin
+        self._environ = environ
         self._cluster = cluster
         self._clock = clock
         self._current: ExecCredential | None = None
@@ -110,22 +114,36 @@ class PluginCredentials:
 
     async def _run(self) -> ExecCredential:
         plugin = self._plugin
-        env = {**plugin.env, "KUBERNETES_EXEC_INFO": format_exec_info(plugin, self._cluster)}
+        info = format_exec_info(plugin, self._cluster)
         try:
-            done = await run([plugin.command, *plugin.args], env=env, timeout_seconds=PLUGIN_SECONDS)
+            done = await run(
+                [plugin.command, *plugin.args],
+                cwd=Path.cwd(),
+                env={**self._environ, **plugin.env, "KUBERNETES_EXEC_INFO": info},
+                timeout_seconds=PLUGIN_SECONDS,
+                most_output_bytes=PLUGIN_OUTPUT_LIMIT,
+            )
         except (ProcessError, UserError) as error:
-            failure = UnauthorizedError(f"credential plugin failed (PluginFailed): {error.message}")
-            failure.hint = plugin.install_hint
-            raise failure from error
+            raise self._fault(error.message) from error
+        except OSError as error:
+            raise self._fault(f"{plugin.command}: {error.strerror}") from error
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()[-SHOWN_ERROR_CHARACTERS:]
+            raise self._fault(f"{plugin.command} ended with {done.returncode}: {said}")
         return parse_exec_credential(done.stdout, plugin)
 
+    def _fault(self, text: str) -> UnauthorizedError:
+        failure = UnauthorizedError(f"credential plugin failed (PluginFailed): {text}")
+        failure.hint = self._plugin.install_hint
+        return failure
 
-def open_credentials(target: Target, *, clock: Clock) -> CredentialSource:
-    """The source a target's user asks for. Raises KubeconfigError when its certificate cannot be read."""
+
+def open_credentials(target: Target, *, environ: Mapping[str, str], clock: Clock) -> CredentialSource:
+    """The source a target's user asks for; a plugin gets `environ`. Raises KubeconfigError for a bad certificate."""
     user = target.user
     certificate, key = read_client_certificate(user)
     if user.exec is not None and not (user.token or user.token_file or user.username or certificate):
-        return PluginCredentials(user.exec, target.cluster, clock=clock)
+        return PluginCredentials(user.exec, target.cluster, environ=environ, clock=clock)
     if user.token_file:
         return TokenFile(Path(user.token_file), clock=clock)
     return FixedCredentials(Credentials(_authorization(user), certificate, key))

@@ -53,7 +53,7 @@ def prepare_list(
         query["limit"] = str(limit)
     if continue_token:
         query["continue"] = continue_token
-    return PreparedRequest("GET", collection_path(kind, namespace), query, flow=namespace)
+    return PreparedRequest("GET", collection_path(kind, narrow(kind, namespace, fields)), query, flow=namespace)
 
 
 def prepare_watch(
@@ -67,7 +67,7 @@ def prepare_watch(
         "resourceVersion": resource_version,
         "timeoutSeconds": str(timeout_seconds),
     }
-    return PreparedRequest("GET", collection_path(kind, namespace), query, flow=namespace)
+    return PreparedRequest("GET", collection_path(kind, narrow(kind, namespace, fields)), query, flow=namespace)
 
 
 def prepare_create(kind: ServedKind, obj: Object, options: WriteOptions) -> PreparedRequest:
@@ -116,6 +116,18 @@ def prepare_delete(kind: ServedKind, name: str, namespace: str, options: DeleteO
         body["dryRun"] = ["All"]
     path = object_path(kind, name, namespace)
     return PreparedRequest("DELETE", path, {}, encode(body), repeatable=False, flow=namespace)
+
+
+def narrow(kind: ServedKind, namespace: str, fields: str) -> str:
+    """The namespace to ask in: a selector that names one is a request for that namespace.
+
+    Not only cheaper: kube-apiserver (seen in 1.37.2) pages wrongly when `metadata.namespace=…` selects from all
+    namespaces. Its continue token then leaves the namespace out, and the second page begins in another one.
+    """
+    if namespace or not kind.namespaced:
+        return namespace
+    named = [part.partition("=")[2].lstrip("=") for part in fields.split(",") if part.startswith("metadata.namespace=")]
+    return named[0] if len(named) == 1 else ""
 
 
 def collection_path(kind: ServedKind, namespace: str) -> str:

@@ -54,9 +54,9 @@ async def test_a_deletion_cannot_be_taken_back(world: World) -> None:
 async def test_preconditions_protect_a_namesake(world: World) -> None:
     created = await world.client.create(world.config_map(), options())
     other = DeleteOptions(uid="00000000-0000-0000-0000-000000000000")
-    with pytest.raises(ApiConflictError, match="Precondition failed: UID in precondition"):
+    with pytest.raises(ApiConflictError, match=r'on ConfigMap "settings": the UID in the precondition \(0+-'):
         await world.client.delete(CONFIG_MAP, "settings", world.namespace, other)
-    with pytest.raises(ApiConflictError, match="Precondition failed: ResourceVersion in precondition"):
+    with pytest.raises(ApiConflictError, match="ResourceVersion in the precondition"):
         await world.client.delete(CONFIG_MAP, "settings", world.namespace, DeleteOptions(resource_version="1"))
     metadata = created["metadata"]
     exact = DeleteOptions(uid=metadata["uid"], resource_version=metadata["resourceVersion"])

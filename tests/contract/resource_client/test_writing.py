@@ -6,6 +6,7 @@ from contract.resource_client.worlds import CONFIG_MAP, DEPLOYMENT, POD, SERVICE
 from towpath.kube.errors import (
     AlreadyExistsError,
     ApiConflictError,
+    ApiError,
     ApiNotFoundError,
     BadRequestError,
     InvalidError,
@@ -23,11 +24,18 @@ async def test_a_created_object_gets_what_the_server_gives(world: World) -> None
 
 
 async def test_what_only_the_server_may_set_is_ignored_on_creation(world: World) -> None:
-    wanted = world.config_map(uid="mine", creationTimestamp="2001-01-01T00:00:00Z", generation=7, selfLink="/x")
+    wanted = world.deployment()
+    wanted["metadata"] |= {"uid": "mine", "creationTimestamp": "2001-01-01T00:00:00Z", "generation": 7}
     metadata = (await world.client.create(wanted, options()))["metadata"]
     assert metadata["uid"] != "mine"
     assert metadata["creationTimestamp"] > "2020"
-    assert not {"generation", "selfLink"} & set(metadata)
+    assert metadata["generation"] == 1
+
+
+async def test_the_generation_of_a_kind_that_is_not_counted_is_whoever_creates_it_s(world: World) -> None:
+    created = await world.client.create(world.config_map(generation=7), options())
+    updated = await world.client.update(world.config_map(data={"a": "1"}, generation=9), options())
+    assert (created["metadata"]["generation"], updated["metadata"]["generation"]) == (7, 7)
 
 
 async def test_a_taken_name_is_refused(world: World) -> None:
@@ -37,8 +45,9 @@ async def test_a_taken_name_is_refused(world: World) -> None:
 
 
 async def test_creating_with_a_resource_version_is_refused(world: World) -> None:
-    with pytest.raises(BadRequestError, match="resourceVersion should not be set on objects to be created"):
+    with pytest.raises(ApiError, match="resourceVersion should not be set on objects to be created") as caught:
         await world.client.create(world.config_map(resourceVersion="1"), options())
+    assert caught.value.status()["reason"] == "InternalError"
 
 
 async def test_generated_names_extend_their_prefix_and_differ(world: World) -> None:
@@ -103,10 +112,11 @@ async def test_updating_what_does_not_exist_is_not_found(world: World) -> None:
 
 
 async def test_writes_that_change_nothing_keep_the_version(world: World) -> None:
-    created = await world.client.create(world.deployment(), options())
+    # A Service: it has defaults and an address, and no controller writes to it.
+    created = await world.client.create(world.service(), options())
     version = created["metadata"]["resourceVersion"]
     updated = await world.client.update(created, options())
-    patched = await world.merge(DEPLOYMENT, "sensor", {"spec": {"replicas": 0}})
+    patched = await world.merge(SERVICE, "sensor", {"spec": {"selector": {"app": "sensor"}}})
     assert updated["metadata"]["resourceVersion"] == patched["metadata"]["resourceVersion"] == version
 
 
@@ -185,13 +195,20 @@ async def test_a_dry_run_shows_the_result_and_keeps_nothing(world: World) -> Non
     assert created["spec"]["strategy"]["type"] == "RollingUpdate"
     assert "resourceVersion" not in created["metadata"]
     assert await world.is_gone(DEPLOYMENT, "sensor")
+    stored = await world.client.create(world.service(), options())
+    patch = Patch(PatchType.MERGE, {"spec": {"selector": {"app": "other"}}})
+    patched = await world.client.patch(SERVICE, "sensor", world.namespace, patch, dry)
+    assert patched["spec"]["selector"] == {"app": "other"}
+    assert patched["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
+    assert await world.get(SERVICE, "sensor") == stored
+
+
+async def test_a_dry_run_counts_the_generation_it_would_have(world: World) -> None:
     stored = await world.client.create(world.deployment(), options())
     patch = Patch(PatchType.MERGE, {"spec": {"paused": True}})
-    patched = await world.client.patch(DEPLOYMENT, "sensor", world.namespace, patch, dry)
-    assert patched["spec"]["paused"] is True
+    patched = await world.client.patch(DEPLOYMENT, "sensor", world.namespace, patch, options(dry_run=True))
     assert patched["metadata"]["generation"] == stored["metadata"]["generation"] + 1
-    assert patched["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
-    assert await world.get(DEPLOYMENT, "sensor") == stored
+    assert (await world.get(DEPLOYMENT, "sensor"))["metadata"]["generation"] == stored["metadata"]["generation"]
 
 
 async def test_unknown_fields_are_refused_when_validation_is_strict(world: World) -> None:
@@ -255,12 +272,7 @@ async def test_a_selector_cannot_be_changed(world: World) -> None:
 
 
 async def test_a_service_gets_an_address_and_keeps_it(world: World) -> None:
-    wanted = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "sensor", "namespace": world.namespace},
-        "spec": {"selector": {"app": "sensor"}, "ports": [{"port": 80}]},
-    }
+    wanted = world.service()
     created = await world.client.create(wanted, options())
     address = created["spec"]["clusterIP"]
     assert created["spec"]["clusterIPs"] == [address]

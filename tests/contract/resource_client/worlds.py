@@ -80,6 +80,15 @@ class World:
             },
         }
 
+    def service(self, name: str = "sensor") -> Object:
+        """A Service of this namespace."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"selector": {"app": name}, "ports": [{"port": 80}]},
+        }
+
     async def get(self, gvk: GVK, name: str) -> Object:
         """An object of this namespace."""
         return await self.client.get(gvk, name, self.namespace)

@@ -43,6 +43,19 @@ def test_a_list_asks_for_a_page_of_what_is_selected() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ("metadata.namespace=dev", "/apis/apps/v1/namespaces/dev/deployments"),
+        ("metadata.name=a,metadata.namespace==dev", "/apis/apps/v1/namespaces/dev/deployments"),
+        ("metadata.namespace!=dev", "/apis/apps/v1/deployments"),
+        ("metadata.namespace=a,metadata.namespace=b", "/apis/apps/v1/deployments"),
+    ],
+)
+def test_a_selector_that_names_a_namespace_asks_in_it(fields: str, path: str) -> None:
+    assert prepare_list(DEPLOYMENT, "", labels="", fields=fields, limit=0).path == path
+
+
 def test_a_list_of_everything_names_no_limit() -> None:
     assert prepare_list(DEPLOYMENT, "dev", labels="", fields="", limit=0).query == {}
 

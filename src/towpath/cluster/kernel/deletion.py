@@ -12,12 +12,12 @@ from typing import Any
 
 from towpath.aio.clock import Clock, format_rfc3339
 from towpath.cluster.kernel import refusals
-from towpath.cluster.kernel.kinds import get_resource, is_counted, key_for
+from towpath.cluster.kernel.kinds import get_resource, key_for
 from towpath.cluster.kernel.store import Record, Store
 from towpath.cluster.kernel.written import Written
 from towpath.kube.objects import GVK, Object, find_path, metadata_of
 from towpath.kube.requests import DeleteOptions, Propagation
-from towpath.kube.resources import Resource, find_kind
+from towpath.kube.resources import Resource
 
 FOREGROUND = "foregroundDeletion"
 PROTECTED_NAMESPACES = frozenset({"default", "kube-system"})
@@ -55,19 +55,18 @@ class Deleter:
 
     def delete_record(self, record: Record, options: DeleteOptions) -> Written:
         """Delete a stored object without conditions."""
-        resource = find_kind(record.key.group, record.key.kind)
         obj = record.parse()
         before = record.parse()
         if options.propagation is Propagation.ORPHAN:
             self._orphan(record)
-        self._mark(obj, record, options, counted=resource is not None and is_counted(resource))
+        self._mark(obj, record, options)
         if is_finished(obj):
             return Written(self._store.remove(record, obj), removed=True)
         if obj == before:
             return Written(obj)
         return Written(self._store.put(record.key, obj))
 
-    def _mark(self, obj: Object, record: Record, options: DeleteOptions, *, counted: bool) -> None:
+    def _mark(self, obj: Object, record: Record, options: DeleteOptions) -> None:
         metadata: dict[str, Any] = obj["metadata"]
         if options.propagation is Propagation.FOREGROUND:
             finalizers = metadata.setdefault("finalizers", [])
@@ -79,8 +78,8 @@ class Deleter:
             left = metadata.get("deletionGracePeriodSeconds") or 0
             if grace >= left:
                 return
-        elif counted:
-            metadata["generation"] = metadata.get("generation", 0) + 1
+        elif metadata.get("generation"):
+            metadata["generation"] += 1
         metadata["deletionTimestamp"] = format_rfc3339(self._clock.now() + grace)
         metadata["deletionGracePeriodSeconds"] = grace
         if record.key.kind == "Namespace":
@@ -111,8 +110,8 @@ def _grace_seconds(obj: Object, wanted: int | None) -> int:
 def _check_preconditions(resource: Resource, record: Record, options: DeleteOptions) -> None:
     name = record.key.name
     if options.uid not in {"", record.uid}:
-        raise refusals.precondition_failed(resource, name, field="UID", wanted=options.uid, found=record.uid)
+        raise refusals.deletion_refused(resource, name, field="UID", wanted=options.uid, found=record.uid)
     if options.resource_version not in {"", str(record.revision)}:
-        raise refusals.precondition_failed(
+        raise refusals.deletion_refused(
             resource, name, field="ResourceVersion", wanted=options.resource_version, found=str(record.revision)
         )

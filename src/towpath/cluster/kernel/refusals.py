@@ -52,6 +52,19 @@ def precondition_failed(resource: Resource, name: str, *, field: str, wanted: st
     return conflict(resource, name, why)
 
 
+def deletion_refused(resource: Resource, name: str, *, field: str, wanted: str, found: str) -> ApiConflictError:
+    """A precondition of a deletion failed; upstream names the kind here where it names the resource elsewhere."""
+    gvk = resource.gvk
+    kind = f"{gvk.kind}.{gvk.group}" if gvk.group else gvk.kind
+    likely = "deleted and then recreated" if field == "UID" else "modified"
+    group = {"group": gvk.group} if gvk.group else {}
+    return ApiConflictError(
+        f'Operation cannot be fulfilled on {kind} "{name}": the {field} in the precondition ({wanted}) does not match'
+        f" the {field} in record ({found}). The object might have been {likely}",
+        details={"name": name, **group, "kind": gvk.kind},
+    )
+
+
 def invalid(gvk: GVK, name: str, causes: Sequence[dict[str, str]]) -> InvalidError:
     """The object breaks rules; each cause is `{reason, message, field}`."""
     kind = f"{gvk.kind}.{gvk.group}" if gvk.group else gvk.kind

@@ -33,7 +33,7 @@ from towpath.cluster.kernel.store import Record, Store
 from towpath.cluster.kernel.written import Written, copy_of
 from towpath.kube.apply import apply, restore_reset_fields, track_update
 from towpath.kube.defaults import set_defaults
-from towpath.kube.errors import BadRequestError
+from towpath.kube.errors import ApiError, BadRequestError
 from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, resource_version_of, uid_of
 from towpath.kube.patches import apply_patch
 from towpath.kube.requests import Patch, WriteOptions
@@ -74,9 +74,10 @@ class Writer:
         resource = get_resource(gvk_of(new))
         namespace_for(resource, new)
         if resource_version_of(new):
-            raise BadRequestError("resourceVersion should not be set on objects to be created")
+            # Upstream blames itself (500), so clients that know it by that do so here too.
+            raise ApiError("resourceVersion should not be set on objects to be created")
         warnings = check_fields(self._schema, new, options.field_validation)
-        _drop_server_metadata(new)
+        _drop_server_metadata(new, counted=is_counted(resource))
         new = self._schema.canonical(new)
         set_defaults(new)
         if (resource.gvk.group, resource.gvk.kind) not in STATUS_AT_CREATION:
@@ -140,7 +141,7 @@ class Writer:
             subresource=options.subresource,
         )
         if record is None:
-            _drop_server_metadata(new)
+            _drop_server_metadata(new, counted=is_counted(resource))
             set_defaults(new)
             return self._insert(resource, new, options, [])
         return self._replace(Target(resource, record, record.parse()), new, options, [], tracked=True)
@@ -242,9 +243,11 @@ class Writer:
                 return
 
 
-def _drop_server_metadata(obj: Object) -> None:
+def _drop_server_metadata(obj: Object, *, counted: bool = True) -> None:
     for field in (*SERVER_METADATA, "selfLink", "resourceVersion"):
-        metadata_of(obj).pop(field, None)
+        # Upstream leaves the generation of kinds it does not count to whoever creates them.
+        if counted or field != "generation":
+            metadata_of(obj).pop(field, None)
 
 
 def _restore_server_metadata(new: Object, live: Object) -> None:
