@@ -104,9 +104,12 @@ class EmbeddedCluster:
         await self.node.start()
 
     async def close(self) -> None:
-        """Stop pods, controllers and server; close the store."""
+        """Stop pods, controllers and server."""
         await self.node.close()
         await self._controllers.close()
         await self._events.close()
         await self._listener.close()
+
+    def release(self) -> None:
+        """Close the store; nothing may ask it any more."""
         self.kernel.close()

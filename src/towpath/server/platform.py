@@ -142,12 +142,14 @@ class Platform:
             ListenError: a port is taken.
             TowpathError: stored state cannot be used.
         """
+        # Both were opened when they were made, so they are closed however far the start gets.
         self._stack.callback(self._timeline.close)
+        self._stack.callback(self.cluster.release)
         await self._start("repository", self._repository.init, self._repository.close)
         await self._start("registry", self._artifacts.start, self._artifacts.close)
         await self._start("listener", self._listener.start, self._listener.close)
         await self._follow_what_can_be_read()
-        # Closed even when it did not start in full: what it holds open was opened before.
+        # Pushed first: what had started when a later part of it failed is stopped as well.
         self._stack.push_async_callback(self.cluster.close)
         await self._start("cluster", lambda: self.cluster.start(name=self.name))
         await self._start("reconciler", self._reconciler.start, self._reconciler.close)

@@ -1,0 +1,59 @@
+"""The platform's own secrets."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from towpath.errors import UserError
+from towpath.server.credentials import FILE, load_or_create, read, with_pull_accounts
+
+
+def test_they_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    made = load_or_create(tmp_path)
+
+    assert load_or_create(tmp_path) == made == read(tmp_path)
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+    assert len({made.admin_token, made.webhook_secret, made.signing_key}) == 3
+
+
+def test_every_environment_gets_a_password_of_its_own_and_keeps_it(tmp_path: Path) -> None:
+    first = with_pull_accounts(tmp_path, load_or_create(tmp_path), ["dev", "prod"])
+    again = with_pull_accounts(tmp_path, first, ["dev", "prod"])
+    more = with_pull_accounts(tmp_path, first, ["dev", "prod", "qa"])
+
+    assert again is first
+    assert len(set(more.pull.values())) == 3
+    assert {name: more.pull[name] for name in first.pull} == first.pull
+    assert read(tmp_path) == more
+    assert more.account_of("qa") == "pull-qa"
+
+
+def test_every_forge_has_a_webhook_secret_of_its_own(tmp_path: Path) -> None:
+    secrets = load_or_create(tmp_path)
+    made = {forge: secrets.webhook_secret_of(forge) for forge in ("github", "gitlab")}
+
+    assert len({*made.values(), secrets.webhook_secret}) == 3
+    assert read(tmp_path).webhook_secret_of("github") == made["github"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"version": 1}', '{"version": 1, "colour": "red"}'])
+def test_a_damaged_file_is_said_with_the_way_out(tmp_path: Path, content: str) -> None:
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(UserError, match="Damaged") as caught:
+        load_or_create(tmp_path)
+    assert "new credentials" in caught.value.hint
+
+
+def test_a_file_of_another_version_is_left_alone(tmp_path: Path) -> None:
+    load_or_create(tmp_path)
+    document = {**json.loads((tmp_path / FILE).read_text()), "version": 2}
+    (tmp_path / FILE).write_text(json.dumps(document))
+    with pytest.raises(UserError, match="it has version 2, expected 1"):
+        read(tmp_path)
+
+
+def test_no_file_means_no_platform(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="NotFound") as caught:
+        read(tmp_path)
+    assert "towpath up" in caught.value.hint
