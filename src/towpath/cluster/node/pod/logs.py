@@ -14,6 +14,8 @@ from pathlib import Path
 
 # 16 KiB: the split length of containerd and the kubelet.
 MOST_LINE_BYTES = 16 * 1024
+# 64 KiB: what a termination message is looked for in; it takes 2 KiB of it.
+MOST_TAIL_BYTES = 64 * 1024
 # 4 MiB, twice: enough to find a fault, little for a flash card.
 ROTATE_BYTES = 4 * 1024 * 1024
 
@@ -73,7 +75,7 @@ class LogFile:
     def tail(self, lines: int, most_bytes: int) -> str:
         """The text of the last lines, at most so many bytes."""
         try:
-            records = self._path.read_bytes()[-4 * most_bytes :].splitlines()[-lines:]
+            records = self._path.read_bytes()[-MOST_TAIL_BYTES:].splitlines()[-lines:]
         except OSError:
             return ""
         text = b"\n".join(record.split(b" ", 3)[-1] for record in records)

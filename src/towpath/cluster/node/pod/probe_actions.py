@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -163,7 +164,7 @@ async def _execute(target: ProbeTarget, command: Sequence[str], timeout_seconds:
 
 
 def _describe(error: OSError, host: str, port: int) -> str:
-    words = error.strerror or str(error)
     if error.errno is None:
-        return words
+        return str(error)
+    words = os.strerror(error.errno)  # asyncio puts words of its own into the error
     return f"dial tcp {host}:{port}: connect: {words[:1].lower()}{words[1:]}"

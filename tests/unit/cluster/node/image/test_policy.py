@@ -32,7 +32,7 @@ def test_the_default_policy_follows_the_tag(text: str, policy: str) -> None:
         ("Never", False, Pull.REFUSE),
     ],
 )
-def test_the_policy_decides_with_what_is_there(policy: str, present: bool, plan: Pull) -> None:  # noqa: FBT001
+def test_the_policy_decides_with_what_is_there(policy: str, present: bool, plan: Pull) -> None:
     assert plan_pull(policy, present=present) is plan
 
 

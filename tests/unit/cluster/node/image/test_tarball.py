@@ -95,7 +95,7 @@ def test_a_link_that_stays_inside_is_followed(root: Path) -> None:
             [entry("out", tarfile.SYMTYPE, "../.."), file("out/evil")], "LinkEscape", id="through a link that climbs"
         ),
         pytest.param(
-            [entry("out", tarfile.SYMTYPE, "/tmp"), file("out/evil")], "LinkEscape", id="through an absolute link"
+            [entry("out", tarfile.SYMTYPE, "/etc"), file("out/evil")], "LinkEscape", id="through an absolute link"
         ),
         pytest.param(
             [entry("a", tarfile.SYMTYPE, "b"), entry("b", tarfile.SYMTYPE, "a"), file("a/x")],

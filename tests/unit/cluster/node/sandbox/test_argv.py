@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from towpath.cluster.node.sandbox.argv import Mount, Sandbox, prepare_argv, prepare_options
 
+POD_TMP = "/tmp"  # noqa: S108 - the pod's
 PLAIN = Sandbox(layers=["/l1", "/l2"], command=["serve", "--port", "1"], env={"A": "b c"}, uid=7, gid=8, hostname="web")
 
 
@@ -61,11 +62,11 @@ def test_a_working_directory_that_the_image_lacks_is_made() -> None:
 def test_a_read_only_root_is_closed_after_everything_is_mounted() -> None:
     options = options_of(replace(PLAIN, read_only_root=True, mounts=[Mount("/h", "/data")]))
     assert options.index("--remount-ro") > options.index("/h")
-    assert "/tmp" not in after(options, "--dir")
+    assert POD_TMP not in after(options, "--dir")
 
 
 def test_a_volume_at_tmp_is_not_covered() -> None:
-    assert "/tmp" not in after(options_of(replace(PLAIN, mounts=[Mount("/h", "/tmp")])), "--dir")
+    assert POD_TMP not in after(options_of(replace(PLAIN, mounts=[Mount("/h", POD_TMP)])), "--dir")
 
 
 def test_without_overlayfs_the_containers_own_copy_is_bound() -> None:
