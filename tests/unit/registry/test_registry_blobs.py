@@ -6,7 +6,7 @@ from fakes.clock import VirtualClock
 from fakes.registry_api import Api, codes, open_api
 from towpath.errors import UserError
 from towpath.oci.digest import Digest
-from towpath.registry.errors import DamagedContentError, DataVersionError, StorageError
+from towpath.registry.errors import DamagedContentError, DataVersionError
 from towpath.registry.service import Registry
 from towpath.registry.storage.files import PIECE_BYTES
 from towpath.registry.storage.schema import VERSION, open_database
@@ -217,7 +217,7 @@ async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "catalog.db").write_bytes(b"nonsense" * 1000)
-    with pytest.raises(StorageError, match="catalog failed"):
+    with pytest.raises(DamagedContentError, match="Damaged"):
         await Registry(tmp_path).start()
 
 

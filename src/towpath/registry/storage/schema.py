@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from towpath.registry.errors import DataVersionError
+from towpath.registry.errors import DamagedContentError, DataVersionError
 
 VERSION = 1
 # "TowR": tells this database from any other SQLite file.
@@ -54,6 +54,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
     Raises:
         DataVersionError: it is another program's, or of another version.
+        DamagedContentError: it is no database.
         sqlite3.Error: it cannot be read.
     """
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -63,8 +64,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             _create(connection)
         elif (_read(connection, "application_id"), version) != (APPLICATION_ID, VERSION):
             raise DataVersionError(
-                f"registry directory {path.parent} cannot be opened (DataVersion): expected version {VERSION}, "
-                f"got {version}",
+                f"registry catalog {path} cannot be opened (DataVersion): expected version {VERSION}, got {version}",
                 hint="use the Towpath that wrote it, or move the directory away and push the images again",
             )
         connection.execute("PRAGMA journal_mode = WAL")
@@ -72,8 +72,13 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA cache_size = -1024")
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        if isinstance(error, sqlite3.DatabaseError) and error.sqlite_errorname in {"SQLITE_NOTADB", "SQLITE_CORRUPT"}:
+            raise DamagedContentError(
+                f"registry catalog {path} cannot be opened (Damaged): {error}",
+                hint=f"restore it, or move {path.parent} away: a push builds every service anew",
+            ) from error
         raise
     return connection
 
