@@ -13,6 +13,7 @@ from towpath import __version__
 from towpath.aio.clock import SystemClock
 from towpath.config import Settings
 from towpath.errors import TowpathError
+from towpath.server.allocation import keep_memory_small
 from towpath.server.remotefile import recall_remote
 from towpath.server.runfile import Lock, RunInfo, remove_run_info, write_run_info
 
@@ -47,6 +48,7 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
     settings.state.mkdir(mode=0o700, exist_ok=True)
     with Lock(settings.state):
         settings = recall_remote(settings)
+        keep_memory_small()
         _watch_children_cheaply()
         asyncio.run(_run(settings, on_ready, started))
 
