@@ -1,15 +1,15 @@
 """What the gate and the rollback ask about the runtime, answered by the reconciler."""
 
+from towpath.observe.sources import Applications
 from towpath.promote.gate.evidence import Standing
 from towpath.promote.rollback import Standing as PastStanding
-from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.verdicts import Outcome
 
 
 class ReconciledRuntime:
     """`promote.gate.evidence.Runtime` and `promote.rollback.Verdicts` over the reconciler."""
 
-    def __init__(self, reconciler: Reconciler) -> None:
+    def __init__(self, reconciler: Applications) -> None:
         self._reconciler = reconciler
 
     async def standing(self, environment: str, service: str) -> Standing | None:
