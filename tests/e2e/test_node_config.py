@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -190,14 +189,6 @@ async def test_whiteouts_of_an_upper_layer_hide_files_below(world: NodeWorld) ->
     await world.create(make_pod("web", container=container, restartPolicy="Never"))
     await world.wait_for("web", phase_is("Succeeded", "Failed"))
     assert await world.log("web") == "['dir', 'main.py']\n"
-
-
-async def test_an_unsupported_volume_is_refused_by_name(world: NodeWorld) -> None:
-    volume = {"name": "disk", "nfs": {"server": "nas", "path": "/x"}}
-    await world.create(make_pod("web", volumes=[volume]))
-    pod = await world.wait_for("web", lambda pod: "nfs" in json.dumps(pod["status"].get("containerStatuses", [])))
-    text = 'MountVolume.SetUp failed for volume "disk" : volume type nfs is not supported by this node'
-    assert container_status(pod)["state"]["waiting"]["message"] == text
 
 
 async def test_a_force_deleted_pod_is_killed_at_once(world: NodeWorld) -> None:

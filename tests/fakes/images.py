@@ -50,7 +50,8 @@ class FakeRegistry:
     """Images by reference text; makes sources (`source` satisfies the node's `pull`)."""
 
     images: dict[str, FakeImage] = field(default_factory=dict)
-    blobs: dict[Digest, bytes] = field(default_factory=dict)
+    # Left out of the representation: a failed test would print a whole interpreter.
+    blobs: dict[Digest, bytes] = field(default_factory=dict, repr=False)
     credentials: Credential | None = None  # None: everyone may pull
     heads: int = 0
     downloads: list[Digest] = field(default_factory=list)

@@ -176,8 +176,10 @@ class NodeAgent:
     async def _probe(self) -> None:
         bwrap = find_bwrap()
         self._cgroups = await asyncio.to_thread(find_cgroups, machine_name(self._data))
-        missing = await asyncio.to_thread(probe_sandbox, self._data, bwrap)
         wanted = self._settings.isolation
+        missing = {"sandbox": "switched off by the settings"}
+        if wanted != Mode.PROCESS:
+            missing = await asyncio.to_thread(probe_sandbox, self._data, bwrap)
         use_hub = "sandbox" not in missing and wanted in {"", Mode.POD_NETWORK}
         reason = await self._network.start(hub=use_hub)
         if not use_hub and "sandbox" not in missing:

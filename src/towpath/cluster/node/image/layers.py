@@ -3,6 +3,7 @@
 A layer directory is whole or absent: it is unpacked beside its place and renamed. Digest and diffID are verified. Pulls
 of one layer at the same time share one download. After a power cut the page cache is lost, so a layer is trusted in a
 later boot only if its `synced` mark, written after a sync of the file system, is there; a mere `kill -9` costs nothing.
+What one layer may take is bounded (`tarball.Bounds`), and never so much that the disk is full for everyone else on it.
 """
 
 import asyncio
@@ -13,12 +14,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from towpath.cluster.node.image.compression import check_media_type, decompression_errors, open_layer
-from towpath.cluster.node.image.tarball import LayerError, unpack
+from towpath.cluster.node.image.tarball import Bounds, LayerError, too_large, unpack
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 
@@ -29,6 +30,8 @@ _TEMPORARY_PREFIX = "unpack-"
 _READ_BYTES = 256 * 1024
 # By then the kernel has written most of it by itself, and the sync holds nobody up.
 SYNC_DELAY_SECONDS = 45.0
+# 256 MiB: repository, registry and database are on the same disk and must go on.
+SPARED_BYTES = 256 << 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -50,9 +53,10 @@ class Layer:
 class LayerStore:
     """Layers by diffID, under one directory. One event loop; unpacking runs in threads."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, bounds: Bounds | None = None) -> None:
         """Open the store and remove what a crash left behind."""
         self._directory = directory
+        self._bounds = bounds or Bounds()
         self._boot_id = _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
         self._running: dict[Digest, asyncio.Task[Layer]] = {}
         self._unsynced: set[Digest] = set()
@@ -112,6 +116,8 @@ class LayerStore:
 
     async def _add(self, diff_id: Digest, descriptor: Descriptor, fetch: Callable[[], AsyncIterator[bytes]]) -> Layer:
         compression = check_media_type(descriptor.media_type)
+        if descriptor.size > self._bounds.size_bytes:
+            raise too_large(f"layer {descriptor.digest}", f"{descriptor.size} bytes, and {self._bounds.size_bytes} fit")
         working = Path(tempfile.mkdtemp(dir=self._directory, prefix=_TEMPORARY_PREFIX))
         try:
             await _download(fetch(), descriptor, working / "blob")
@@ -140,10 +146,13 @@ class LayerStore:
         layer = working / "layer"
         (layer / ROOT).mkdir(parents=True)
         (layer / ROOT).chmod(0o755)  # whatever the umask: it is the container's /
+        spare = max(shutil.disk_usage(layer).free - SPARED_BYTES, 0)
+        bounds = replace(self._bounds, size_bytes=min(self._bounds.size_bytes, spare))
         with open_layer(working / "blob", compression) as stream:
-            hashed = _HashingReader(stream, diff_id.algorithm)
+            hashed = _HashingReader(stream, diff_id.algorithm, self._bounds.size_bytes)
             try:
-                found = unpack(hashed, layer / ROOT)  # type: ignore[arg-type]  # all that tarfile's stream mode reads
+                # type: all that tarfile's stream mode does is read
+                found = unpack(hashed, layer / ROOT, bounds)  # type: ignore[arg-type]
                 hashed.drain()
             except decompression_errors() as error:
                 raise LayerError(f"layer {digest} could not be unpacked (BadGzip): {error}") from error
@@ -203,6 +212,8 @@ async def _download(chunks: AsyncIterator[bytes], descriptor: Descriptor, target
         async for chunk in chunks:
             hasher.update(chunk)
             size += len(chunk)
+            if size > descriptor.size:
+                break  # whatever else comes, it is not what was announced
             file.write(chunk)
     if hasher.hexdigest() != descriptor.digest.hex or size != descriptor.size:
         raise LayerError(
@@ -212,14 +223,18 @@ async def _download(chunks: AsyncIterator[bytes], descriptor: Descriptor, target
 
 
 class _HashingReader:
-    """Reads through a stream and hashes all of it."""
+    """Reads through a stream and hashes all of it, up to a bound."""
 
-    def __init__(self, stream: IO[bytes], algorithm: str) -> None:
+    def __init__(self, stream: IO[bytes], algorithm: str, most_bytes: int) -> None:
         self._stream = stream
+        self._most_bytes = self._left_bytes = most_bytes
         self._hasher = hashlib.new(algorithm)
 
     def read(self, size: int) -> bytes:
         content = self._stream.read(size)
+        self._left_bytes -= len(content)
+        if self._left_bytes < 0:
+            raise too_large("layer", f"its tar takes more than {self._most_bytes} bytes")
         self._hasher.update(content)
         return content
 

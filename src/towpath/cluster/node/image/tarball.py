@@ -1,7 +1,8 @@
 """Layer tars, unpacked so that nothing can land outside of the layer's own directory.
 
 Refused, naming the entry: names that are absolute or climb (`..`), entries written through a symbolic link that leaves
-the layer, hard links to what is not in the layer, device nodes. Whiteouts are recorded, not written: `rootfs` applies
+the layer, hard links to what is not in the layer, device nodes. Bounded (`Bounds`): bytes, entries, names, headers;
+a few kilobytes of gzip can stand for more than any disk holds. Whiteouts are recorded, not written: `rootfs` applies
 them. Owners are not kept, because a sandbox maps one user only; set-user-id bits are dropped for the same reason.
 Blocking code: `layers` runs it in a thread.
 """
@@ -23,10 +24,36 @@ OPAQUE_MARKER = ".wh..wh..opq"
 _COPY_BYTES = 256 * 1024
 # As the kernel does: more links than this in one path is a loop.
 _MOST_LINKS = 40
+# PATH_MAX: no system call takes a longer name.
+_MOST_NAME_BYTES = 4096
+# `tarfile` reads an extended header into memory whole; real ones hold a path and some times.
+_MOST_HEADER_BYTES = 1024 * 1024
+_EXTENDED_HEADERS = frozenset(
+    {
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    }
+)
 
 
 class LayerError(IntegrityError):
     """A layer that cannot be unpacked, or that is not what its digest says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one layer may take.
+
+    The defaults are some ten times the largest common base images (Playwright, CUDA: below 5 GiB and 100,000 entries
+    in one layer are rare), and what a small machine can still hold.
+    """
+
+    size_bytes: int = 8 << 30  # of files as unpacked, and of the tar itself
+    entries: int = 1_000_000
+    name_bytes: int = 256 << 20  # of all names together, which are held in memory: 256 for each entry
 
 
 @dataclass(slots=True)
@@ -38,18 +65,19 @@ class Unpacked:
     entries: int = 0
 
 
-def unpack(stream: IO[bytes], target: Path) -> Unpacked:
+def unpack(stream: IO[bytes], target: Path, bounds: Bounds | None = None) -> Unpacked:
     """Unpack an uncompressed tar into the existing, empty directory `target`.
 
     Raises:
-        LayerError: the tar is damaged or refused; `target` holds a part of it.
+        LayerError: the tar is damaged, refused or beyond its bounds; `target` holds a part of it.
         OSError: no space, no permission.
     """
-    unpacking = _Unpacking(target)
+    unpacking = _Unpacking(target, bounds or Bounds())
     try:
-        with tarfile.open(fileobj=stream, mode="r|", errorlevel=1) as tar:
+        with tarfile.open(fileobj=stream, mode="r|", errorlevel=1, tarinfo=_BoundedEntry) as tar:
             for member in tar:
                 unpacking.add(tar, member)
+                tar.members.clear()  # it keeps every entry for a second look that nobody takes
         # A stream tar ends at its end marker; what follows still belongs to the digest and is read by the caller.
     except (tarfile.TarError, ValueError, OverflowError) as error:  # the last two: a time that no file can have
         raise LayerError(f"layer could not be unpacked (BadTar): {error}") from error
@@ -57,17 +85,31 @@ def unpack(stream: IO[bytes], target: Path) -> Unpacked:
     return unpacking.found
 
 
+class _BoundedEntry(tarfile.TarInfo):
+    """An entry whose extended header cannot fill the memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_BoundedEntry":
+        made = super().frombuf(buf, encoding, errors)
+        if made.type in _EXTENDED_HEADERS and made.size > _MOST_HEADER_BYTES:
+            raise too_large("an extended header", f"{made.size} bytes, and at most {_MOST_HEADER_BYTES} are read")
+        return made
+
+
 class _Unpacking:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bounds: Bounds) -> None:
         self._root = os.path.abspath(root)
+        self._bounds = bounds
+        self._left_bytes = bounds.size_bytes
+        self._left_name_bytes = bounds.name_bytes
         self.found = Unpacked()
         # Directories known to be real ones inside the root; forgotten whenever a link may have taken their place.
         self._known: dict[str, str] = {"": self._root}
         self._modes: dict[str, int] = {}
 
     def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        self._count_entry(member)
         name = _clean_name(member.name)
-        self.found.entries += 1
         if not name:
             return  # the root directory itself
         parent, _, leaf = name.rpartition("/")
@@ -81,7 +123,7 @@ class _Unpacking:
             return
         self._clear(path, name)
         if member.isreg():
-            _write_file(tar, member, path)
+            self._write_file(tar, member, path)
         elif member.issym():
             os.symlink(member.linkname, path)
             self._known = {"": self._root}
@@ -99,6 +141,34 @@ class _Unpacking:
         for path, mode in sorted(self._modes.items(), reverse=True):
             if os.path.isdir(path) and not os.path.islink(path):
                 os.chmod(path, mode)
+
+    def _count_entry(self, member: tarfile.TarInfo) -> None:
+        self.found.entries += 1
+        if self.found.entries > self._bounds.entries:
+            raise too_large("layer", f"it has more than {self._bounds.entries} entries")
+        if max(len(member.name), len(member.linkname)) > _MOST_NAME_BYTES:
+            raise too_large("a name", f"more than {_MOST_NAME_BYTES} bytes: {member.name[:80]!r}…")
+        self._left_name_bytes -= len(member.name)
+        if self._left_name_bytes < 0:
+            raise too_large("layer", f"its names take more than {self._bounds.name_bytes} bytes")
+
+    def _write_file(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+        content = tar.extractfile(member)
+        # 0o400: the owner must be able to read it, because a sandbox maps its user to this one.
+        mode = member.mode & 0o777 | 0o400
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        # A file object and not `os.write`, which on a nearly full disk takes a part and calls that a success.
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in _chunks(content):
+                # Counted as written: the size in a header may be a sparse file's, or a lie.
+                self._left_bytes -= len(chunk)
+                if self._left_bytes < 0:
+                    raise too_large("layer", f"its files take more than {self._bounds.size_bytes} bytes")
+                file.write(chunk)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            # The time matters: an interpreter compares it with the one its compiled files carry.
+            os.utime(descriptor, (member.mtime, member.mtime))
 
     def _add_whiteout(self, parent: str, leaf: str, name: str) -> None:
         if leaf == OPAQUE_MARKER:
@@ -198,23 +268,15 @@ def _clean_name(name: str) -> str:
     return "/".join(parts)
 
 
+def too_large(subject: str, what: str) -> LayerError:
+    """The refusal of something beyond its bounds."""
+    return LayerError(
+        f"{subject} is refused (TooLarge): {what}", hint="make the image smaller, or split what it installs over layers"
+    )
+
+
 def _escapes(name: str) -> LayerError:
     return LayerError(f"layer entry {name!r} is refused (LinkEscape): a symbolic link above it leaves the layer")
-
-
-def _write_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-    content = tar.extractfile(member)
-    # 0o400: the owner must be able to read it, because a sandbox maps its user to this one.
-    mode = member.mode & 0o777 | 0o400
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    # A file object and not `os.write`, which on a nearly full disk takes a part and calls that a success.
-    with os.fdopen(descriptor, "wb") as file:
-        for chunk in _chunks(content):
-            file.write(chunk)
-        file.flush()
-        os.fchmod(descriptor, mode)
-        # The time matters: an interpreter compares it with the one its compiled files carry.
-        os.utime(descriptor, (member.mtime, member.mtime))
 
 
 def _chunks(content: IO[bytes] | None) -> Iterator[bytes]:

@@ -1,22 +1,21 @@
 """The containers of one pod on this machine: from specification and image to a sandbox, and back to an end.
 
 Satisfies `runner.Runtime`. Pure decisions are in `container_spec`, `environment` and `sandbox.argv`; this module
-fetches what they need and holds what a run occupies: its log, its control group, its termination message.
+fetches what they need and makes what a run occupies. The run itself is `container_run`.
 """
 
 import asyncio
-import contextlib
-import os
-import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.aio.clock import Clock
 from towpath.cluster.node.image.catalogue import LocalImage
+from towpath.cluster.node.image.layers import remove_tree
 from towpath.cluster.node.image.store import ImageStore
 from towpath.cluster.node.image.user import read_file, resolve_user
 from towpath.cluster.node.network.ports import PodNetwork
+from towpath.cluster.node.pod.container_run import ContainerRun, Holdings, Started
 from towpath.cluster.node.pod.container_spec import (
     ContainerConfigError,
     apply_security,
@@ -26,25 +25,16 @@ from towpath.cluster.node.pod.container_spec import (
 )
 from towpath.cluster.node.pod.environment import Surroundings, resolve_command, resolve_environment
 from towpath.cluster.node.pod.logs import LogFile
-from towpath.cluster.node.pod.probe_actions import Outcome, make_action
-from towpath.cluster.node.pod.runner import Ended
 from towpath.cluster.node.pod.volumes import PodVolumes
 from towpath.cluster.node.sandbox.argv import Mount, Sandbox
-from towpath.cluster.node.sandbox.cgroups import Cgroups, Group, Limits, prepare_rlimits
-from towpath.cluster.node.sandbox.container import Container, Exit, Placement, start_container
-from towpath.cluster.node.sandbox.isolation import Isolation
-from towpath.cluster.node.sandbox.launcher import KILLED, SandboxError, Spawn
-from towpath.cluster.node.sandbox.processes import resident_bytes
+from towpath.cluster.node.sandbox.cgroups import Cgroups, prepare_rlimits
+from towpath.cluster.node.sandbox.container import Container, Placement, start_container
+from towpath.cluster.node.sandbox.isolation import Isolation, Mode
+from towpath.cluster.node.sandbox.launcher import SandboxError
+from towpath.cluster.node.sandbox.plain import start_plain
 from towpath.kube.objects import Object, name_of, uid_of
 
 TERMINATION_LOG = "/dev/termination-log"
-# The kubelet's limits: of the message file, and of the log's tail when a failed container left none.
-MESSAGE_BYTES = 4096
-FALLBACK_BYTES, FALLBACK_LINES = 2048, 80
-# A look at resident memory costs some 20 microseconds a process.
-MEMORY_LOOK_SECONDS = 1.0
-# What a probe's command may say.
-EXEC_OUTPUT_BYTES = 10 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,54 +86,62 @@ class PodRuntime:
         """The log of a container's present run."""
         return self._open_logs.get(container)
 
-    async def start(self, container: Object, image: LocalImage, *, restart_count: int) -> "SandboxRun":
+    async def start(self, container: Object, image: LocalImage, *, restart_count: int) -> ContainerRun:
         """Start a container. Raises UserError (it cannot be configured), SandboxError, OSError."""
         name = container["name"]
         container = self._completed(container)
         env = resolve_environment(container, image.config, await self._surroundings())
-        roots = await self._machine.images.roots(image)
         message_file = self._directory / "termination" / f"{name}.log"
         message_file.parent.mkdir(parents=True, exist_ok=True)
         message_file.write_bytes(b"")
+        roots = await self._roots(name, image)
         sandbox = self._prepare_sandbox(container, image, env, roots, message_file)
         limits = limits_of(container)
         group = self._machine.cgroups.create(f"{uid_of(self._pod)}-{name}-{restart_count}", limits)
         log = self._open_log(name, restart_count)
+        holdings = Holdings(log=log, group=group, memory_bytes=limits.memory_bytes, message_file=message_file)
         placement = Placement(
             network=self._network.namespace,
             cgroups=group.join_files if group else (),
             limits={} if group else prepare_rlimits(limits),
         )
         try:
-            started = await start_container(
-                self._network.launcher, self._machine.isolation.bwrap, sandbox, placement, log.feed
-            )
+            started = await self._launch(sandbox, placement, log)
         except BaseException:
-            log.close()
-            if group:
-                group.remove()
+            holdings.release()
             raise
+        return ContainerRun(
+            started,
+            container,
+            holdings,
+            container_id=f"towpath://{self._machine.new_container_id()}",
+            network=self._network,
+            clock=self._machine.clock,
+            env=sandbox.env,
+            directory=sandbox.directory,
+            stop=stop_signal(image.config.stop_signal),
+        )
+
+    async def _roots(self, name: str, image: LocalImage) -> list[Path]:
+        """The directories to stack, or the container's own copy where nothing can be stacked."""
+        if self._machine.isolation.overlay:
+            return await self._machine.images.roots(image)
+        own = self._directory / "roots" / name
+        await asyncio.to_thread(remove_tree, own)
+        await self._machine.images.copy_root(image, own)
+        return [own]
+
+    async def _launch(self, sandbox: Sandbox, placement: Placement, log: LogFile) -> Started:
+        isolation, launcher = self._machine.isolation, self._network.launcher
+        if isolation.mode is Mode.PROCESS:
+            return await start_plain(launcher, sandbox, placement, log.feed)
+        started = await start_container(launcher, isolation.bwrap, sandbox, placement, log.feed)
         try:
             await self._check_executed(started)
         except BaseException:
             started.kill()
-            log.close()
-            if group:
-                group.remove()
             raise
-        return SandboxRun(
-            started,
-            container,
-            machine=self._machine,
-            network=self._network,
-            env=env,
-            directory=sandbox.directory,
-            stop=stop_signal(image.config.stop_signal),
-            limits=limits,
-            group=group,
-            log=log,
-            message_file=message_file,
-        )
+        return started
 
     async def _check_executed(self, started: Container) -> None:
         """Wait until the command runs. Raises SandboxError when it could not be executed."""
@@ -199,139 +197,13 @@ class PodRuntime:
                 Mount(str(message_file), message_path),
             ],
             read_only_root=bool(security.get("readOnlyRootFilesystem")),
+            overlay=self._machine.isolation.overlay,
         )
 
     @property
     def hostname(self) -> str:
         """`spec.hostname`, else the pod's name."""
         return str(self._pod["spec"].get("hostname") or name_of(self._pod))[:63]
-
-
-class SandboxRun:
-    """One run of a container. Satisfies `runner.Run` and `probe_actions.ProbeTarget`."""
-
-    def __init__(
-        self,
-        started: Container,
-        container: Object,
-        *,
-        machine: Machine,
-        network: PodNetwork,
-        env: Mapping[str, str],
-        directory: str,
-        stop: int,
-        limits: Limits,
-        group: Group | None,
-        log: LogFile,
-        message_file: Path,
-    ) -> None:
-        """Take over a started container, its log and its control group."""
-        self.container_id = f"towpath://{machine.new_container_id()}"
-        self._started = started
-        self._container = container
-        self._machine = machine
-        self._network = network
-        self._env = env
-        self._directory = directory
-        self._stop_signal = stop
-        self._group = group
-        self._log = log
-        self._message_file = message_file
-        self._oom_killed = False
-        watched = limits.memory_bytes if group is None else 0
-        self._watch = asyncio.create_task(self._watch_memory(watched)) if watched else None
-        self._end = asyncio.create_task(self._finish(), name=f"end of {container.get('name')}")
-
-    @property
-    def address(self) -> str:
-        """The pod's IP."""
-        return self._network.address
-
-    async def wait(self) -> Ended:
-        """Wait for its end."""
-        return await asyncio.shield(self._end)
-
-    async def stop(self, grace_seconds: float) -> None:
-        """Ask it to end, kill it after the grace period."""
-        await self._started.stop(
-            signal_number=self._stop_signal, grace_seconds=grace_seconds, sleep=self._machine.clock.sleep
-        )
-        await self.wait()
-
-    def look(self, probe: Object, *, timeout_seconds: float) -> Callable[[], Awaitable[Outcome]]:
-        """What a probe of this container does once."""
-        return make_action(probe, self._container, self, timeout_seconds=timeout_seconds)
-
-    async def connect(self, host: str, port: int) -> socket.socket:
-        """A connected TCP socket, made in the pod's network. Raises OSError."""
-        return await self._network.connect(host, port)
-
-    async def execute(self, command: Sequence[str], *, timeout_seconds: float) -> tuple[int, str]:
-        """Run a command in the container; exit code and output. Raises TimeoutError, SandboxError."""
-        pids = self._started.payload_pids
-        if not pids:
-            raise SandboxError(f"container {self._container.get('name')} is not running (Ended)")
-        output, end = os.pipe2(os.O_CLOEXEC)
-        try:
-            child = await self._network.launcher.spawn(
-                Spawn(
-                    argv=command,
-                    stdout=end,
-                    stderr=end,
-                    env=self._env,
-                    join=pids[0],
-                    directory=self._directory,
-                    network="",
-                )
-            )
-        except BaseException:
-            os.close(output)
-            raise
-        finally:
-            os.close(end)
-        reading = asyncio.create_task(_read_all(output))
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                code = await child.wait()
-                return code, (await reading).decode(errors="replace")
-        finally:
-            child.kill_group()
-            reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reading
-
-    async def _finish(self) -> Ended:
-        ended = await self._started.wait()
-        if self._watch is not None:
-            self._watch.cancel()
-        killed_by_kernel = ended.code == KILLED and self._group is not None and self._group.oom_kills() > 0
-        self._log.close()
-        if self._group is not None:
-            self._group.remove()
-        return Ended(
-            exit_code=ended.code,
-            oom_killed=killed_by_kernel or self._oom_killed,
-            message=self._termination_message(ended),
-        )
-
-    def _termination_message(self, ended: Exit) -> str:
-        with contextlib.suppress(OSError):
-            with self._message_file.open("rb") as file:  # the container may have written gigabytes
-                content = file.read(MESSAGE_BYTES)
-            if content:
-                return content.decode(errors="replace")
-        if ended.code and self._container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
-            return self._log.tail(FALLBACK_LINES, FALLBACK_BYTES)
-        return ""
-
-    async def _watch_memory(self, limit: int) -> None:
-        """Stand in for a control group: kill a container that holds more than its limit."""
-        while not self._started.has_exited():
-            await self._machine.clock.sleep(MEMORY_LOOK_SECONDS)
-            if any(resident_bytes(pid) > limit for pid in self._started.payload_pids):
-                self._oom_killed = True
-                self._started.kill()
-                return
 
 
 def _describe_setup(error: str) -> str:
@@ -347,26 +219,3 @@ def _describe_setup(error: str) -> str:
         reason, kind = reason.lower(), "exec"
     prefix = f'{kind}: "{command}"' if kind == "exec" else f'exec: "{command}": stat {command}'
     return f"{head}: unable to start container process: {prefix}: {reason}: unknown"
-
-
-async def _read_all(descriptor: int) -> bytes:
-    """Everything from a pipe, up to what a message may hold; closes it."""
-    loop = asyncio.get_running_loop()
-    os.set_blocking(descriptor, False)
-    content = bytearray()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def read() -> None:
-        with contextlib.suppress(BlockingIOError):
-            chunk = os.read(descriptor, EXEC_OUTPUT_BYTES)
-            content.extend(chunk[: EXEC_OUTPUT_BYTES - len(content)])
-            if not chunk and not done.done():
-                done.set_result(None)
-
-    loop.add_reader(descriptor, read)
-    try:
-        await done
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    return bytes(content)

@@ -39,6 +39,7 @@ DESCRIPTORS = 16
 _SAFE_DESCRIPTOR = 100
 CANNOT_EXECUTE = 127
 SHOWN_ERROR_CHARACTERS = 512
+GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Request = dict[str, Any]
 
@@ -121,7 +122,7 @@ class Broker:
 
     def _become_child(self, message: Request, descriptors: list[int], parent: int) -> None:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT):
+        for number in (signal.SIGCHLD, signal.SIGPIPE, *GROUP_SIGNALS):
             signal.signal(number, signal.SIG_DFL)
         _place_descriptors(descriptors)
         os.setsid()
@@ -239,8 +240,10 @@ def main(arguments: list[str]) -> int:
     control = socket.socket(fileno=int(arguments[0]))
     # It came inheritable; a sandbox that had it could order processes outside of every sandbox.
     control.set_inheritable(False)
-    # A terminal's Ctrl-C is for the agent, which stops the pods in good order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What a terminal or a supervisor sends to the whole group is for the agent, which stops the pods in good order; the
+    # broker ends when the agent does.
+    for number in GROUP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     try:
         hub = _enter(json.loads(arguments[1]))
         die_with_parent(signal.SIGKILL)  # after the namespaces: a change of credentials resets it

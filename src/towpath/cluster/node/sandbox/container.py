@@ -61,6 +61,36 @@ class StatusReader:
             self.exit_code = document.get("exit-code", self.exit_code)
 
 
+class OutputPump:
+    """Takes what comes out of a pipe, until its other end is closed."""
+
+    def __init__(self, descriptor: int, sink: Callable[[bytes], None]) -> None:
+        """Take over the reading end."""
+        self._descriptor = descriptor
+        self._sink = sink
+        loop = asyncio.get_running_loop()
+        self._drained: asyncio.Future[None] = loop.create_future()
+        os.set_blocking(descriptor, False)
+        loop.add_reader(descriptor, self._take)
+
+    async def drained(self) -> None:
+        """Wait for the end."""
+        await asyncio.shield(self._drained)
+
+    def _take(self) -> None:
+        try:
+            content = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return
+        if content:
+            self._sink(content)
+            return
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        if not self._drained.done():
+            self._drained.set_result(None)
+
+
 class Container:
     """A started container; `wait` for its end, `stop` it."""
 
@@ -69,14 +99,7 @@ class Container:
         self._sink = sink
         self._status = StatusReader()
         self._head = b""
-        loop = asyncio.get_running_loop()
-        self._drained: list[asyncio.Future[None]] = [loop.create_future(), loop.create_future()]
-        for descriptor, feed, drained in (
-            (output, self._take_output, self._drained[0]),
-            (status, self._status.feed, self._drained[1]),
-        ):
-            os.set_blocking(descriptor, False)
-            loop.add_reader(descriptor, _pump, descriptor, feed, drained)
+        self._pumps = (OutputPump(output, self._take_output), OutputPump(status, self._status.feed))
 
     @property
     def pid(self) -> int:
@@ -107,8 +130,8 @@ class Container:
     async def wait(self) -> Exit:
         """Wait for its end, with all its output taken."""
         code = await self._child.wait()
-        for drained in self._drained:
-            await asyncio.shield(drained)
+        for pump in self._pumps:
+            await pump.drained()
         if self._status.exit_code is None and self._head.startswith(_SETUP_PREFIX) and code != KILLED:
             return Exit(code, self._head.removeprefix(_SETUP_PREFIX).decode(errors="replace").strip())
         return Exit(code if self._status.exit_code is None else self._status.exit_code)
@@ -141,15 +164,16 @@ class Container:
         """
         if grace_seconds > 0:
             self.signal(signal_number)
-            ended = asyncio.ensure_future(self._child.wait())
-            timer = asyncio.ensure_future(sleep(grace_seconds))
-            try:
-                await asyncio.wait({ended, timer}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                ended.cancel()
-                timer.cancel()
+            await stop_gracefully(self._child, grace_seconds, sleep)
         self.kill()
         return await self.wait()
+
+    def prepare_exec(self, command: Sequence[str], *, env: Mapping[str, str], directory: str, output: int) -> Spawn:
+        """How a command is run inside the sandbox. Raises SandboxError when it does not run any more."""
+        pids = self.payload_pids
+        if not pids:
+            raise SandboxError("container is not running (Ended)")
+        return Spawn(argv=command, stdout=output, stderr=output, env=env, join=pids[0], directory=directory)
 
     def _take_output(self, content: bytes) -> None:
         if len(self._head) < _REMEMBERED_BYTES:
@@ -192,15 +216,12 @@ async def start_container(
     return Container(child, output=output, status=status, sink=sink)
 
 
-def _pump(descriptor: int, feed: Callable[[bytes], None], drained: asyncio.Future[None]) -> None:
+async def stop_gracefully(child: Child, grace_seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+    """Wait for a child that was asked to end, at most the grace period."""
+    ended = asyncio.ensure_future(child.wait())
+    timer = asyncio.ensure_future(sleep(grace_seconds))
     try:
-        content = os.read(descriptor, READ_BYTES)
-    except BlockingIOError:
-        return
-    if content:
-        feed(content)
-        return
-    asyncio.get_running_loop().remove_reader(descriptor)
-    os.close(descriptor)
-    if not drained.done():
-        drained.set_result(None)
+        await asyncio.wait({ended, timer}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ended.cancel()
+        timer.cancel()
