@@ -1,6 +1,7 @@
 """`towpath where`: where a commit runs."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 import click
 
@@ -17,7 +18,7 @@ def command(revision: str, directory: Path, output: str) -> None:
 
     REVISION is a commit, a branch, or a tag such as sha-1234567.
     """
-    document = connect(directory).get(f"/where/{revision}")
+    document = connect(directory).get(f"/where/{quote(revision)}")
     if output == "json":
         print_json(document)
         return
