@@ -33,7 +33,7 @@ class Running:
 
 
 def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], verbose: bool = False) -> None:
-    """Run a platform in this process until SIGINT or SIGTERM.
+    """Run a platform in this process until SIGINT, SIGTERM or SIGHUP.
 
     Raises:
         ConflictError: another process runs it.
@@ -69,7 +69,7 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     try:
         platform = Platform(settings, clock=SystemClock())
