@@ -30,8 +30,8 @@ _TEMPORARY_PREFIX = "unpack-"
 _READ_BYTES = 256 * 1024
 # By then the kernel has written most of it by itself, and the sync holds nobody up.
 SYNC_DELAY_SECONDS = 45.0
-# 256 MiB: repository, registry and database are on the same disk and must go on.
-SPARED_BYTES = 256 << 20
+# Repository, registry and database are on the same disk and must go on: a twentieth of it, 256 MiB of a large one.
+SPARED_PART, MOST_SPARED_BYTES = 20, 256 << 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -116,8 +116,10 @@ class LayerStore:
 
     async def _add(self, diff_id: Digest, descriptor: Descriptor, fetch: Callable[[], AsyncIterator[bytes]]) -> Layer:
         compression = check_media_type(descriptor.media_type)
-        if descriptor.size > self._bounds.size_bytes:
-            raise too_large(f"layer {descriptor.digest}", f"{descriptor.size} bytes, and {self._bounds.size_bytes} fit")
+        bounds = self._bounds_now()
+        if descriptor.size > bounds.size_bytes:
+            what = f"{descriptor.size} bytes packed, and at most {bounds.size_bytes} are taken{bounds.ground}"
+            raise too_large(f"layer {descriptor.digest}", what)
         working = Path(tempfile.mkdtemp(dir=self._directory, prefix=_TEMPORARY_PREFIX))
         try:
             await _download(fetch(), descriptor, working / "blob")
@@ -146,13 +148,11 @@ class LayerStore:
         layer = working / "layer"
         (layer / ROOT).mkdir(parents=True)
         (layer / ROOT).chmod(0o755)  # whatever the umask: it is the container's /
-        spare = max(shutil.disk_usage(layer).free - SPARED_BYTES, 0)
-        bounds = replace(self._bounds, size_bytes=min(self._bounds.size_bytes, spare))
         with open_layer(working / "blob", compression) as stream:
             hashed = _HashingReader(stream, diff_id.algorithm, self._bounds.size_bytes)
             try:
                 # type: all that tarfile's stream mode does is read
-                found = unpack(hashed, layer / ROOT, bounds)  # type: ignore[arg-type]
+                found = unpack(hashed, layer / ROOT, self._bounds_now())  # type: ignore[arg-type]
                 hashed.drain()
             except decompression_errors() as error:
                 raise LayerError(f"layer {digest} could not be unpacked (BadGzip): {error}") from error
@@ -163,6 +163,14 @@ class LayerStore:
             )
         record = {"boot_id": self._boot_id, "whiteouts": found.whiteouts, "opaque": found.opaque}
         (layer / RECORD).write_text(json.dumps(record))
+
+    def _bounds_now(self) -> Bounds:
+        """The bounds, tightened by what the disk has left."""
+        disk = shutil.disk_usage(self._directory)
+        spare = max(disk.free - min(disk.total // SPARED_PART, MOST_SPARED_BYTES), 0)
+        if spare >= self._bounds.size_bytes:
+            return self._bounds
+        return replace(self._bounds, size_bytes=spare, ground=", because the disk has no more to spare")
 
     async def _sync(self) -> None:
         while self._unsynced:

@@ -54,6 +54,7 @@ class Bounds:
     size_bytes: int = 8 << 30  # of files as unpacked, and of the tar itself
     entries: int = 1_000_000
     name_bytes: int = 256 << 20  # of all names together, which are held in memory: 256 for each entry
+    ground: str = ""  # why size_bytes is what it is, appended to the refusal
 
 
 @dataclass(slots=True)
@@ -77,7 +78,8 @@ def unpack(stream: IO[bytes], target: Path, bounds: Bounds | None = None) -> Unp
         with tarfile.open(fileobj=stream, mode="r|", errorlevel=1, tarinfo=_BoundedEntry) as tar:
             for member in tar:
                 unpacking.add(tar, member)
-                tar.members.clear()  # it keeps every entry for a second look that nobody takes
+                # It keeps every entry for a second look that nobody takes. (Documented; the stubs do not know it.)
+                tar.members.clear()  # type: ignore[attr-defined]
         # A stream tar ends at its end marker; what follows still belongs to the digest and is read by the caller.
     except (tarfile.TarError, ValueError, OverflowError) as error:  # the last two: a time that no file can have
         raise LayerError(f"layer could not be unpacked (BadTar): {error}") from error
@@ -163,7 +165,9 @@ class _Unpacking:
                 # Counted as written: the size in a header may be a sparse file's, or a lie.
                 self._left_bytes -= len(chunk)
                 if self._left_bytes < 0:
-                    raise too_large("layer", f"its files take more than {self._bounds.size_bytes} bytes")
+                    raise too_large(
+                        "layer", f"its files take more than {self._bounds.size_bytes} bytes{self._bounds.ground}"
+                    )
                 file.write(chunk)
             file.flush()
             os.fchmod(descriptor, mode)

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.images import make_layer
 from towpath.cluster.node.image.layers import LayerStore, remove_tree
-from towpath.cluster.node.image.tarball import LayerError
+from towpath.cluster.node.image.tarball import Bounds, LayerError
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -105,6 +105,60 @@ async def test_damaged_short_and_wrong_content_is_refused_and_leaves_nothing(sto
     packed = gzip.compress(TAR)[:-20]
     message = await refused(store, tmp_path, descriptor_of(packed, media.OCI_LAYER_GZIP), packed, DIFF_ID)
     assert "BadGzip" in message or "BadTar" in message
+
+
+@pytest.mark.parametrize(
+    ("bounds", "what"),
+    [
+        (Bounds(size_bytes=50_000), "more than 50000 bytes"),
+        (Bounds(entries=2), "more than 2 entries"),
+        (Bounds(size_bytes=100), "bytes packed, and at most 100 are taken"),
+    ],
+)
+async def test_a_layer_beyond_its_bounds_is_refused_and_leaves_nothing(
+    tmp_path: Path, bounds: Bounds, what: str
+) -> None:
+    store = LayerStore(tmp_path, bounds=bounds)
+    bomb = make_layer({"a": b"\0" * 40_000, "b": b"\0" * 40_000, "c": b""})
+    packed = gzip.compress(bomb)
+    descriptor = descriptor_of(packed, media.OCI_LAYER_GZIP)
+    message = await refused(store, tmp_path, descriptor, packed, Digest.of(bomb))
+    assert "(TooLarge)" in message
+    assert what in message
+    await store.close()
+
+
+async def test_what_the_disk_cannot_spare_is_refused_before_it_is_downloaded(tmp_path: Path) -> None:
+    store = LayerStore(tmp_path, bounds=Bounds(size_bytes=1 << 62))
+    download = Download(TAR)
+    huge = Descriptor(media.OCI_LAYER, Digest.of(TAR), 1 << 61)
+    with pytest.raises(LayerError, match=r"\(TooLarge\).*because the disk has no more to spare"):
+        await store.ensure(DIFF_ID, huge, download.open)
+    assert download.count == 0
+    await store.close()
+
+
+async def test_endless_bytes_after_the_tar_are_bounded_too(tmp_path: Path) -> None:
+    store = LayerStore(tmp_path, bounds=Bounds(size_bytes=50_000))
+    packed = gzip.compress(TAR + b"\0" * 100_000)
+    message = await refused(store, tmp_path, descriptor_of(packed, media.OCI_LAYER_GZIP), packed, DIFF_ID)
+    assert "(TooLarge): its tar takes more than 50000 bytes" in message
+    await store.close()
+
+
+async def test_a_blob_longer_than_announced_is_not_written_to_the_end(store: LayerStore, tmp_path: Path) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while taken < 100 * len(TAR):
+            taken += len(TAR)
+            yield TAR
+
+    with pytest.raises(LayerError, match=r"\(Digest\)"):
+        await store.ensure(DIFF_ID, descriptor_of(TAR), endless)
+    assert taken <= 2 * len(TAR)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_zstd_is_refused_with_what_to_do(store: LayerStore) -> None:

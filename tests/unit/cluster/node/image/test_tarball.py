@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.cluster.node.image.tarball import LayerError, unpack
+from towpath.cluster.node.image.tarball import Bounds, LayerError, unpack
 
 
 def tar_of(*members: tuple[tarfile.TarInfo, bytes]) -> io.BytesIO:
@@ -130,3 +130,52 @@ def test_a_truncated_tar_is_an_error(root: Path) -> None:
 def test_junk_is_not_a_layer(root: Path) -> None:
     with pytest.raises(LayerError, match="BadTar"):
         unpack(io.BytesIO(b"\x01junk" * 1000), root)
+
+
+def test_more_bytes_than_the_bound_are_refused_as_they_are_written(root: Path) -> None:
+    bounds = Bounds(size_bytes=1000)
+    unpack(tar_of(file("a", b"x" * 600), file("b", b"x" * 400)), root, bounds)
+    with pytest.raises(LayerError, match=r"\(TooLarge\): its files take more than 1000 bytes") as caught:
+        unpack(tar_of(file("c", b"x" * 600), file("d", b"x" * 401)), root, bounds)
+    assert caught.value.hint
+    assert (root / "d").stat().st_size <= 400
+
+
+def test_a_sparse_file_counts_as_what_it_unpacks_to(root: Path) -> None:
+    info = tarfile.TarInfo("hole")
+    info.pax_headers = {
+        "GNU.sparse.major": "0",
+        "GNU.sparse.minor": "1",
+        "GNU.sparse.map": "0,1",
+        "GNU.sparse.size": str(1 << 40),
+        "GNU.sparse.name": "hole",
+    }
+    info.size = 1
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(info, io.BytesIO(b"x"))
+    buffer.seek(0)
+    with pytest.raises(LayerError, match="TooLarge"):
+        unpack(buffer, root, Bounds(size_bytes=1 << 20))
+    assert sum(path.stat().st_size for path in root.iterdir()) <= 1 << 20
+
+
+def test_more_entries_than_the_bound_are_refused(root: Path) -> None:
+    entries = [file(f"f{number}") for number in range(4)]
+    assert unpack(tar_of(*entries), root, Bounds(entries=4)).entries == 4
+    with pytest.raises(LayerError, match=r"\(TooLarge\): it has more than 3 entries"):
+        unpack(tar_of(*entries), root, Bounds(entries=3))
+
+
+def test_names_are_bounded_one_by_one_and_together(root: Path) -> None:
+    with pytest.raises(LayerError, match=r"a name is refused \(TooLarge\)"):
+        unpack(tar_of(file("a/" * 2100 + ".wh.x")), root)
+    with pytest.raises(LayerError, match=r"\(TooLarge\): its names take more than 10 bytes"):
+        unpack(tar_of(file("dir/.wh.1234")), root, Bounds(name_bytes=10))
+
+
+def test_an_extended_header_is_not_read_into_memory_whatever_its_size(root: Path) -> None:
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, 1 << 32
+    with pytest.raises(LayerError, match=r"an extended header is refused \(TooLarge\)"):
+        unpack(io.BytesIO(header.tobuf(tarfile.USTAR_FORMAT) + b"\0" * 10240), root)
