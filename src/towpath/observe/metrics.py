@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 # From a fast stage (10 ms) to a slow build (5 min).
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
@@ -80,10 +79,11 @@ class Metrics:
         """Show how following an outside repository goes, whenever the metrics are read."""
         self.registry.register(_Remote(find_last_success, count_failures))
 
-    def exposition(self) -> bytes:
-        """The OpenMetrics text."""
-        text: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]  # untyped in the library
-        return text
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """The text and its content type: OpenMetrics for who accepts it, else what `promtool check metrics` reads."""
+        encode, content_type = choose_encoder(accept)
+        text: bytes = encode(self.registry)
+        return text, content_type
 
 
 class _Deliveries:

@@ -17,7 +17,7 @@ from towpath.observe.environments import describe_platform
 from towpath.observe.explanations import explain
 from towpath.observe.happenings import describe_events
 from towpath.observe.history import describe_history
-from towpath.observe.metrics import CONTENT_TYPE, Metrics
+from towpath.observe.metrics import Metrics
 from towpath.observe.output import ServiceOutput
 from towpath.observe.sources import Sources
 from towpath.observe.waterfalls import describe_timeline
@@ -242,7 +242,8 @@ class PlatformApi:
         refusal = self._refuse(request)
         if refusal is not None:
             return refusal
-        return Response(self.metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+        content, content_type = self.metrics.exposition(request.headers.get("accept", ""))
+        return Response(content, headers={"Content-Type": content_type})
 
 
 def json_response(document: Document, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

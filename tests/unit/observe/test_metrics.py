@@ -10,7 +10,7 @@ from towpath.observe.metrics import Metrics
 def samples(metrics: Metrics) -> dict[str, float]:
     return {
         f"{sample.name}{sorted(sample.labels.items())}": sample.value
-        for family in text_string_to_metric_families(metrics.exposition().decode().replace("# EOF\n", ""))
+        for family in text_string_to_metric_families(metrics.exposition()[0].decode())
         for sample in family.samples
     }
 
@@ -42,5 +42,5 @@ def test_two_platforms_share_no_numbers() -> None:
     one, other = Metrics(version="1"), Metrics(version="1")
     one.rollbacks.labels(environment="prod").inc()
 
-    assert "towpath_rollbacks_total{" in one.exposition().decode()
-    assert "towpath_rollbacks_total{" not in other.exposition().decode()
+    assert "towpath_rollbacks_total{" in one.exposition()[0].decode()
+    assert "towpath_rollbacks_total{" not in other.exposition()[0].decode()

@@ -210,12 +210,14 @@ async def test_a_diff_shows_long_values_cut(api: Api) -> None:
     assert long["after"].endswith("… (500 characters)")
 
 
-async def test_metrics_are_open_metrics(api: Api) -> None:
+async def test_metrics_are_in_the_form_that_the_client_accepts(api: Api) -> None:
     async with api.client() as client:
-        answer = await client.get("/metrics")
+        plain = await client.get("/metrics")
+        open_metrics = await client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
 
-    assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert answer.text.endswith("# EOF\n")
+    assert plain.headers["content-type"].startswith("text/plain")
+    assert open_metrics.headers["content-type"].startswith("application/openmetrics-text")
+    assert open_metrics.text.endswith("# EOF\n")
 
 
 @pytest.mark.parametrize("path", [f"/{path}" for path in WRITING])
@@ -272,7 +274,7 @@ async def test_a_promotion_is_judged_written_and_counted(api: Api) -> None:
     assert done["commit"] == await api.world.head()
     assert done["moves"][0]["tag"] == tag
     assert {check["verdict"] for check in done["gates"]["sensor"]} == {"passed"}
-    assert 'verdict="passed"' in api.metrics.exposition().decode()
+    assert 'verdict="passed"' in api.metrics.exposition()[0].decode()
 
 
 async def test_a_rollback_is_written_counted_and_remembered(api: Api) -> None:
@@ -289,7 +291,7 @@ async def test_a_rollback_is_written_counted_and_remembered(api: Api) -> None:
     verdict = api.observed.verdicts.find_last_known("prod", service, digest)
     assert verdict is not None
     assert verdict.outcome is Outcome.ROLLED_BACK
-    assert 'towpath_rollbacks_total{environment="prod"} 1.0' in api.metrics.exposition().decode()
+    assert 'towpath_rollbacks_total{environment="prod"} 1.0' in api.metrics.exposition()[0].decode()
 
 
 async def test_a_rollback_with_nothing_to_go_back_to_is_refused(api: Api) -> None:
