@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.aio.children import start_child
 from towpath.aio.process import SHOWN_ERROR_CHARACTERS, Completed
 from towpath.errors import TowpathError, UserError
 
@@ -59,6 +60,8 @@ _CONFIGURATION = {
 
 # 5 s: enough for git to remove its lock files.
 _GRACE_SECONDS = 5.0
+# 64 KiB: what a pipe holds.
+_DISCARDED_BYTES = 64 * 1024
 
 
 class GitError(TowpathError):
@@ -88,14 +91,25 @@ class Child:
         if self.process.returncode is None:
             self._signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(self.process.wait(), _GRACE_SECONDS)
+                await asyncio.wait_for(self._end(), _GRACE_SECONDS)
             except TimeoutError:
                 self._signal(signal.SIGKILL)
-                await self.process.wait()
+                await self._end()
+
+    async def _end(self) -> None:
+        # asyncio sees the end of a child only when its pipes have ended, and a full pipe is not read by itself.
+        await asyncio.gather(_discard(self.stdout), _discard(self.stderr))
+        await self.process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
+
+
+async def _discard(pipe: asyncio.StreamReader) -> None:
+    with contextlib.suppress(RuntimeError, OSError):  # RuntimeError: somebody else reads it, which does as well
+        while await pipe.read(_DISCARDED_BYTES):
+            pass
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -126,14 +140,11 @@ async def spawn(
         UserError: git is not installed.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command(repository, *arguments, config=config),
-            cwd="/",
+        process = await start_child(
+            command(repository, *arguments, config=config),
+            cwd=Path("/"),
             env=environment(env),
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
         )
     except FileNotFoundError as error:
         raise UserError(

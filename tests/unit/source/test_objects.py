@@ -9,6 +9,7 @@ import pytest
 
 from fakes.clock import VirtualClock
 from fakes.worktree import Worktree
+from towpath.source import git
 from towpath.source.objects import ObjectReader
 from towpath.source.repository import GitRepository
 
@@ -115,6 +116,18 @@ async def test_a_question_that_is_cancelled_does_not_leave_its_answer_to_the_nex
     (found,) = await lingering.read([f"{commit}:small"])
     assert found is not None
     assert found.content == b"y"
+
+
+async def test_a_child_that_is_stopped_in_the_middle_of_a_long_answer_ends_at_once(
+    repository: GitRepository, worktree: Worktree
+) -> None:
+    commit = worktree.commit({"big": b"x" * 5_000_000})
+    worktree.push()
+    child = await git.spawn(repository.path, "cat-file", "--batch")
+    child.stdin.write(f"{commit}:big\n".encode())
+    await child.stdout.readline()
+    await asyncio.wait_for(child.stop(), git._GRACE_SECONDS - 1)
+    assert child.process.returncode == -signal.SIGTERM
 
 
 async def test_an_idle_child_is_ended(lingering: ObjectReader, worktree: Worktree, clock: VirtualClock) -> None:
