@@ -147,18 +147,19 @@ async def test_names_of_services_and_of_stateful_pods_resolve_in_pods(world: Nod
     await expose(world, "web", pods, headless=True)
     await expose(world, "front", pods)
     await loopback_of(world, "front")
-    found = await look_up(world, "client", "web", "web-1.web", "web-1.web.default.svc.cluster.local", "front", "nobody")
+    found = await look_up(world, "client", "web", "web-1.web", "web-1.web.default.svc.cluster.local", "front")
     assert found["web"] == sorted(addresses)
     assert found["web-1.web"] == found["web-1.web.default.svc.cluster.local"] == [addresses[1]]
     assert len(found["front"]) == 1
-    assert isinstance(found["nobody"], str)
 
 
 async def test_a_pod_knows_its_own_name_and_the_api_server(hub: NodeWorld) -> None:
-    found = await look_up(hub, "client", "client", "kubernetes.default.svc", "localhost")
+    found = await look_up(hub, "client", "client", "kubernetes.default.svc", "localhost", "nobody", "example.org")
     assert found["client"][0].startswith("10.42.")
     assert found["kubernetes.default.svc"] == ["10.43.0.1"]
     assert found["localhost"] == ["127.0.0.1"]
+    assert isinstance(found["nobody"], str)  # refused at once: there is no way out to ask anybody else
+    assert isinstance(found["example.org"], str)
 
 
 async def test_the_api_server_is_reached_at_its_cluster_ip(tmp_path: Path) -> None:

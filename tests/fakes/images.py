@@ -32,7 +32,6 @@ _LEFT_OUT = (
     "lib2to3",
     "site-packages",
     "config-3",
-    "__pycache__",
     "turtledemo",
 )
 
