@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.aio.children import start_child
 from towpath.errors import RemoteError, UserError
 
 # 256: enough to name the cause, little to leak.
@@ -54,15 +55,7 @@ async def run(
     """
     program = Path(argv[0]).name
     try:
-        child = await asyncio.create_subprocess_exec(
-            *map(str, argv),
-            cwd=cwd,
-            env=env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        child = await start_child(argv, cwd=cwd, env=env, stdin=asyncio.subprocess.DEVNULL)
     except FileNotFoundError as error:
         raise UserError(f"{program} could not be started (NotInstalled): {argv[0]} does not exist") from error
     reading = [

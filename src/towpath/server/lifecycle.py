@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from towpath import __version__
+from towpath.aio.children import finish_starts
 from towpath.aio.clock import SystemClock
 from towpath.config import Settings
 from towpath.errors import TowpathError
@@ -91,6 +92,7 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
         finally:
             remove_run_info(settings.state)
             await platform.close()
+            await finish_starts()
     except OSError as error:
         # No space, no permission: said in one line, with the file, instead of a traceback.
         raise TowpathError(f"platform {settings.root} cannot go on ({type(error).__name__}): {error}") from error
