@@ -18,6 +18,8 @@ Written by `make docs` from `towpath COMMAND --help`; do not edit.
 Every command that shows something prints JSON with `-o json`. Shell completion: `eval "$(towpath completion bash)"`
 (or zsh, fish).
 
+A repository elsewhere is followed with `towpath up --remote`: [credentials and webhooks](remote.md).
+
 | exit code | meaning |
 |---|---|
 | 0 | done |

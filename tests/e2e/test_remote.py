@@ -92,6 +92,22 @@ async def test_a_webhook_is_a_hint_that_makes_polling_unnecessary(tmp_path: Path
         assert 'towpath_webhook_deliveries_total{provider="github",reason="duplicate"} 1.0' in metrics
 
 
+async def test_a_promotion_lands_on_top_of_a_push_that_nobody_told_of(tmp_path: Path, origin: Worktree) -> None:
+    async with InProcess(tmp_path / "node", remote=bare_of(origin), poll_seconds=NEVER) as lab:
+        first = origin.commit(lab.files(), "Two tiny services")
+        await push(origin)
+        assert await hint(lab, "github", first) == 202
+        await lab.until("dev", "clock", is_healthy(first))
+        unseen = origin.commit({"README.md": "hello"}, "Say hello")
+        await push(origin)
+
+        promoted = await lab.post("/promotions", {"services": ["clock"], "environment": "prod", "by": "ada"})
+
+        assert promoted["verdict"] == "passed", promoted
+        origin.git("fetch", "--quiet", "origin")
+        assert origin.git("rev-parse", "origin/main", "origin/main^").split() == [promoted["commit"], unseen]
+
+
 async def test_the_mirror_can_be_read_but_not_pushed_to(tmp_path: Path, origin: Worktree) -> None:
     async with InProcess(tmp_path / "node", remote=bare_of(origin), poll_seconds=0.2) as lab:
         commit = origin.commit({"README.md": "hello"})

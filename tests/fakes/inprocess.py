@@ -21,10 +21,10 @@ class InProcess:
     """A platform that runs in this event loop; an asynchronous context manager."""
 
     def __init__(self, directory: Path, **options: Any) -> None:
-        """Make it. `options` are those of `Settings`."""
+        """Make it. `options` are those of `Settings`; the ports are free ones unless named."""
         port, kube_port = free_ports(2)
         directory.mkdir(parents=True, exist_ok=True)
-        self.settings = Settings(directory, port=port, kube_port=kube_port, **options)
+        self.settings = Settings(directory, **{"port": port, "kube_port": kube_port, **options})
         self.settings.state.mkdir(mode=0o700, exist_ok=True)
         self.platform = Platform(self.settings, clock=SystemClock())
         self.endpoints: Endpoints

@@ -75,7 +75,7 @@ class Desk:
         preview: renders the effect of an edited overlay.
         platform: what the nodes run.
         clock: the time.
-        announce: called with the branch after a commit.
+        announce: called with the branch after a commit, and when it turns out to have moved.
     """
 
     repository: PlatformRepository
@@ -123,7 +123,7 @@ async def promote(desk: Desk, request: PromotionRequest) -> PromotionOutcome:
         try:
             return await _attempt(desk, request)
         except StaleBranchError:
-            continue
+            await desk.announce(desk.branch)  # a mirror of an outside repository has to catch up first
     raise ConflictError(
         f"promotion to {request.environment} was not written (Busy): {desk.branch} moved {ATTEMPTS} times meanwhile",
         hint="try again in a moment",

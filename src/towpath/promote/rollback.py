@@ -92,7 +92,7 @@ async def roll_back(desk: Desk, verdicts: Verdicts, request: RollbackRequest) ->
         try:
             return await _Rollback(desk, verdicts, request).attempt()
         except StaleBranchError:
-            continue
+            await desk.announce(desk.branch)  # a mirror of an outside repository has to catch up first
     raise ConflictError(
         f"rollback of {request.environment} was not written (Busy): {desk.branch} moved {ATTEMPTS} times meanwhile",
         hint="try again in a moment",

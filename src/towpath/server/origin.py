@@ -42,7 +42,7 @@ class Origin(Protocol):
         ...
 
     async def announce(self, branch: str) -> None:
-        """A commit of ours moved the branch: heard like any push, and handled when this returns."""
+        """The branch has moved, by a commit of ours or by others: heard like any push, handled when this returns."""
         ...
 
     def routes(self) -> Iterable[BaseRoute]:
