@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 from fakes.node_world import NodeWorld, command, container_status, is_ready, make_pod, node_world, phase_is
+from towpath.cluster.node.housekeeping import machine_name
 from towpath.kube.objects import find_path
 
 SOURCE = Path(__file__).parent.parent
@@ -44,6 +45,16 @@ async def test_a_pod_deleted_while_the_agent_was_away_is_cleaned_up(tmp_path: Pa
         await world.wait_for("web", is_ready)
         assert {path.name for path in (tmp_path / "node" / "pods").iterdir()} == {uid}
         await world.delete_pod("web")
+
+
+async def test_a_stopped_agent_leaves_nothing_outside_of_its_data(tmp_path: Path) -> None:
+    async with node_world(tmp_path) as world:
+        memory = {"name": "fast", "emptyDir": {"medium": "Memory"}}
+        mount = {"volumeMounts": [{"name": "fast", "mountPath": "/fast"}]}
+        await world.run_pod("web", container=mount, volumes=[memory])
+    name = machine_name(tmp_path / "node")
+    places = [Path("/dev/shm"), Path("/sys/fs/cgroup")]  # noqa: S108 - where traces would be
+    assert [str(path) for place in places for path in place.glob(f"**/{name}")] == []
 
 
 async def test_nothing_survives_a_killed_platform(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from towpath.cluster.client import EmbeddedClient
 from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
 from towpath.cluster.node.config_watch import EVERYTHING, follow_changes
 from towpath.cluster.node.housekeeping import find_memory_directory, machine_name, remove_leftovers
+from towpath.cluster.node.image.layers import remove_tree
 from towpath.cluster.node.image.store import ImageSource, ImageStore
 from towpath.cluster.node.network.cluster_network import HOST_IP, ClusterNetwork
 from towpath.cluster.node.network.names import SERVICE_NAME_LABEL
@@ -51,6 +52,8 @@ log = logging.getLogger(__name__)
 NODE = GVK("", "v1", "Node")
 ENDPOINT_SLICE = GVK("discovery.k8s.io", "v1", "EndpointSlice")
 FIELD_MANAGER = "kubelet"
+# Half a second in all: a killed process is gone after some milliseconds.
+GROUP_LOOKS, GROUP_LOOK_SECONDS = 50, 0.01
 
 
 class NodeAgent:
@@ -151,11 +154,7 @@ class NodeAgent:
         await self._network.close()
         if self._images is not None:
             await self._images.close()
-        if self._cgroups is not None:
-            self._cgroups.close()
-        if self._memory is not None:
-            with contextlib.suppress(OSError):  # pods that still exist keep their volumes there
-                self._memory.rmdir()
+        await self._remove_traces()
 
     def logs(
         self, namespace: str, pod: str, container: str = "", **options: Unpack[LogOptions]
@@ -172,6 +171,16 @@ class NodeAgent:
         source = LogSource(directory, runtime.find_open_log if runtime is not None else lambda _: None)
         query = make_query(options, now=self._clock.now())
         return read_pod_log(found, (namespace, pod), container, query, source)
+
+    async def _remove_traces(self) -> None:
+        """Leave nothing outside of the data directory: no secrets in memory, no control groups."""
+        if self._memory is not None:
+            remove_tree(self._memory)
+        if self._cgroups is not None:
+            for _ in range(GROUP_LOOKS):
+                if self._cgroups.close():
+                    break
+                await asyncio.sleep(GROUP_LOOK_SECONDS)
 
     async def _probe(self) -> None:
         bwrap = find_bwrap()

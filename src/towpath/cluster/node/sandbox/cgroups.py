@@ -96,10 +96,12 @@ class Cgroups:
             return None
         return group
 
-    def close(self) -> None:
-        """Remove all groups that are empty."""
-        for parent in dict.fromkeys(self._parents.values()):
+    def close(self) -> bool:
+        """Remove all groups that are empty; whether none is left. A killed process keeps its group a moment longer."""
+        parents = list(dict.fromkeys(self._parents.values()))
+        for parent in parents:
             remove_empty(parent)
+        return not any(parent.exists() for parent in parents)
 
 
 def find_cgroups(name: str, *, mount: Path = CGROUP_MOUNT, own: str | None = None) -> Cgroups:
