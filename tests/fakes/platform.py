@@ -140,8 +140,8 @@ class LivePlatform:
     def start(self, *options: str) -> None:
         """`towpath up`, until it accepts a push."""
         self.launch(*options)
-        self.await_("the platform to be up", lambda: self._is_up() or self._has_ended())
-        assert not self._has_ended(), f"towpath up has ended: {self.log_tail()}"
+        self.await_("the platform to be up", lambda: self.is_up() or self.has_ended())
+        assert not self.has_ended(), f"towpath up has ended: {self.log_tail()}"
 
     def kill(self) -> None:
         """SIGKILL to `towpath up` alone, as the kernel does when memory is short; it is gone when this returns."""
@@ -150,7 +150,7 @@ class LivePlatform:
 
     def stop(self) -> int:
         """SIGTERM, as `systemctl stop` does; the exit code."""
-        if not self._has_ended():
+        if not self.has_ended():
             os.kill(self.pid, signal.SIGTERM)
         return self.exit_code()
 
@@ -351,11 +351,13 @@ class LivePlatform:
                 )
             time.sleep(POLL_SECONDS)
 
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
+        """Whether it has told the command line where it is."""
         run_file = self.state / "run.json"
         return run_file.exists() and bool(json.loads(run_file.read_text())["pid"] == self.pid)
 
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
         return self.pid == 0 or not Path(f"/proc/{self.pid}").exists()
 
     def _log_or_nothing(self) -> str:

@@ -84,6 +84,7 @@ class Runner:
         self._active: set[str] = set()
         self._again: set[str] = set()
         self._failures: Counter[str] = Counter()
+        self._unkept: dict[str, CiReport] = {}  # those that the disk did not take
         self._changed = asyncio.Condition()
 
     async def start(self) -> None:
@@ -140,7 +141,7 @@ class Runner:
 
     def find_report(self, commit: str) -> CiReport | None:
         """The last report of a commit."""
-        return self._journal.find(commit)
+        return self._unkept.get(commit) or self._journal.find(commit)
 
     def reports(self, limit: int = 50) -> list[CiReport]:
         """The newest reports, newest first."""
@@ -188,8 +189,11 @@ class Runner:
     async def _remember(self, report: CiReport) -> None:
         try:
             await asyncio.to_thread(self._journal.save, report)
+            self._unkept.pop(report.commit, None)
         except OSError as error:
-            log.warning("report of %s is not kept: %s", report.commit, error)
+            # Without it, a commit that a full disk holds up would look as if all were well.
+            self._unkept[report.commit] = report
+            log.warning("report of %s is not kept: %s (it said: %s)", report.commit, error, report.error or "published")
 
     async def _conclude(self, report: CiReport, snapshot: Snapshot, result: Result) -> CiReport:
         if result.artifact_set is None:
@@ -206,7 +210,7 @@ class Runner:
             newest = await self._source.newest()
             if newest is None or artifact_set.commit == newest:
                 return newest is not None
-            newest_report = await asyncio.to_thread(self._journal.find, newest)
+            newest_report = await asyncio.to_thread(self.find_report, newest)
             if newest_report is None or newest_report.outcome is Outcome.PUBLISHED:
                 return False  # the newest one is on its way, or already there
             on_branch = await self._source.is_ancestor(artifact_set.commit, newest)

@@ -1,6 +1,7 @@
 """Start, run until told to stop, stop: the life of `towpath up`."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -95,4 +96,8 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
             await finish_starts()
     except OSError as error:
         # No space, no permission: said in one line, with the file, instead of a traceback.
-        raise TowpathError(f"platform {settings.root} cannot go on ({type(error).__name__}): {error}") from error
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        raise TowpathError(
+            f"platform {settings.root} cannot go on ({'NoSpace' if full else type(error).__name__}): {error}",
+            hint="free some disk space; what was acknowledged is kept" if full else "",
+        ) from error

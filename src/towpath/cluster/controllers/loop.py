@@ -15,6 +15,7 @@ from towpath.aio.tasks import Background
 from towpath.aio.workqueue import WorkQueue
 from towpath.cluster.controllers.expectations import Expectations
 from towpath.cluster.controllers.informer import NamespacedName
+from towpath.errors import TowpathError
 from towpath.kube.errors import AlreadyExistsError, ApiConflictError, ForbiddenError
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,8 @@ class ControlLoop:
     def _report(self, key: NamespacedName, error: Exception) -> None:
         if isinstance(error, ApiConflictError | AlreadyExistsError) or is_namespace_terminating(error):
             log.debug("%s: %s lost a race and is retried: %s", self.name, key, error)
+        elif isinstance(error, TowpathError):
+            log.warning("%s: %s failed and is retried: %s", self.name, key, error.diagnostics())
         else:
             log.warning("%s: %s failed and is retried", self.name, key, exc_info=error)
 
