@@ -67,7 +67,8 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 def wrapped(text: str, *, indent: int) -> str:
     """A text folded to the terminal's width, each line indented; long words such as digests stay whole."""
     width = max(shutil.get_terminal_size((WIDTH, 24)).columns, indent + 40)
-    lines = textwrap.wrap(text, width - indent, break_long_words=False, break_on_hyphens=False)
+    folder = textwrap.TextWrapper(width - indent, break_long_words=False, break_on_hyphens=False)
+    lines = [folded for line in text.splitlines() for folded in folder.wrap(line)]
     return "\n".join(" " * indent + line for line in lines)
 
 

@@ -1,5 +1,6 @@
 """`towpath status`: what runs where."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +36,26 @@ def _print(document: dict[str, Any]) -> None:
         _row(environment, service) for environment in document["environments"] for service in environment["services"]
     ]
     print_table(["ENVIRONMENT", "SERVICE", "VERSION", "COMMIT", "AGE", "READY", "HEALTH", "SYNC"], rows)
-    for environment in document["environments"]:
-        if environment["message"]:
-            click.echo(f"\n{environment['name']}: {environment['message']}")
-            if environment["next"]:
-                click.echo(f"  next: {environment['next']}")
-        if environment["hold"]:
-            click.echo(f"{environment['name']}: on hold: {environment['hold']['reason']}")
-    if document["problem"]:
-        click.echo(f"\nblueprint: {document['problem']}")
     if not document["head"]:
         click.echo("nothing was pushed yet")
-    if document["ci"]["message"]:
-        click.echo(f"\nbuild: {document['ci']['message']}")
+    for text in _remarks(document):
+        click.echo(f"\n{text}")
+
+
+def _remarks(document: dict[str, Any]) -> Iterator[str]:
+    """What stands in the way, each thing once: a broken blueprint stops the build and every environment alike."""
+    broken = document["problem"]
+    if broken:
+        yield f"blueprint: {broken}"
+    for environment in document["environments"]:
+        name, message = environment["name"], environment["message"]
+        if message and not (broken and broken.startswith(message)):
+            yield f"{name}: {message}" + (f"\n  next: {environment['next']}" if environment["next"] else "")
+        if environment["hold"]:
+            yield f"{name}: on hold: {environment['hold']['reason']}"
+    build = document["ci"]["message"]
+    if build and build != broken:
+        yield f"build: {build}"
 
 
 def _row(environment: dict[str, Any], service: dict[str, Any]) -> list[object]:

@@ -40,13 +40,16 @@ async def explain(sources: Sources, *, environment: str = "", service: str = "")
         if environment or service:
             raise
         findings.append(_finding("blueprint", "failed", error.message, "", error.hint))
+    told = {finding["reason"] for finding in findings}
     for name in names:
         if blueprint is not None and name not in blueprint.environments:
             findings.append(_dropped(name))
             continue
         status = sources.status_of(name)
         findings += _without_source(blueprint, status, service) if blueprint else []
-        findings += _application(status, service, sources.clock.now())
+        found = _application(status, service, sources.clock.now())
+        # A broken blueprint stops every environment alike: said once, where the change hangs.
+        findings += [finding for finding in found if finding["reason"] not in told]
     return {"findings": findings}
 
 

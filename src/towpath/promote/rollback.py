@@ -18,6 +18,7 @@ from typing import Protocol
 
 from towpath.blueprint.model import Blueprint, Environment
 from towpath.errors import ConflictError, RefusedError, UserError
+from towpath.oci.tags import is_channel
 from towpath.promote.candidate import Lookup, resolve_candidate
 from towpath.promote.gate import Candidate, Verdict, completeness, pullability
 from towpath.promote.gate.evidence import Evidence
@@ -118,6 +119,11 @@ class _Rollback:
             raise NoGoodReleaseError(
                 f"{environment.name} cannot be rolled back (NoRelease): nothing was ever promoted to it",
                 hint=f"towpath promote SERVICE --to {environment.name}",
+            )
+        if all(is_channel(tag) for release in releases for tag in release.tags.values()):
+            raise NoGoodReleaseError(
+                f"{environment.name} cannot be rolled back (FollowsChannel): it runs what {desk.branch} was built to",
+                hint="git revert the bad commit and push; the images are there already",
             )
         evidence = await desk.evidence(blueprint, environment.name)
         chosen, moves, skipped = await self._choose(blueprint, environment, releases, evidence)

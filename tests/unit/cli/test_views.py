@@ -73,6 +73,15 @@ def test_status_tells_what_stands_in_the_way(platform: CannedPlatform, type_: Ca
         assert words in said.out
 
 
+def test_a_broken_blueprint_is_told_once(platform: CannedPlatform, type_: Callable[..., Any]) -> None:
+    broken = "the blueprint is not valid\n  towpath.yaml:1: nmae\n  next: correct it"
+    dev = {**DEV, "message": "the blueprint is not valid\n  towpath.yaml:1: nmae", "next": "correct it"}
+    ci = {**STATUS["ci"], "message": broken}
+    platform.answer("GET /status", {**STATUS, "environments": [dev], "ci": ci, "problem": broken})
+
+    assert type_("status").out.count("nmae") == 1
+
+
 @pytest.mark.parametrize(
     ("health", "sync", "code"), [("Healthy", "Synced", 0), ("Healthy", "OutOfSync", 3), ("Degraded", "Synced", 3)]
 )
@@ -191,7 +200,8 @@ def test_events_cannot_be_followed_as_json(platform: CannedPlatform, type_: Call
 
 
 def test_explain_folds_long_reasons(platform: CannedPlatform, type_: Callable[..., Any]) -> None:
-    finding = {"subject": "dev", "state": "failed", "reason": "word " * 40, "evidence": "", "next": "mend it"}
+    reason = "word " * 40 + "\n  towpath.yaml:1: nmae"
+    finding = {"subject": "dev", "state": "failed", "reason": reason, "evidence": "", "next": "mend it"}
     platform.answer("GET /explain", {"findings": [finding]})
     said = type_("explain", "dev", "sensor")
 
@@ -199,7 +209,7 @@ def test_explain_folds_long_reasons(platform: CannedPlatform, type_: Callable[..
     assert said.lines[0] == "dev: failed"
     assert max(map(len, said.lines)) <= 110
     assert said.lines[2].startswith("            word")
-    assert said.lines[-1] == "  next:     mend it"
+    assert said.lines[-2:] == ["              towpath.yaml:1: nmae", "  next:     mend it"]
 
 
 DIFF = {

@@ -133,3 +133,14 @@ async def test_a_broken_blueprint_is_a_finding_and_unknown_names_are_errors(obse
     findings = (await explain(observed.sources))["findings"]
 
     assert (findings[0]["subject"], findings[0]["state"]) == ("blueprint", "failed")
+
+
+async def test_what_stops_every_environment_is_told_once(observed: Observed) -> None:
+    await observed.world.push({"towpath.yaml": "nmae: lab\n"})
+    (blueprint, *_) = (await explain(observed.sources))["findings"]
+    for name in ("dev", "prod"):
+        observed.change(name, problem=Problem(blueprint["reason"], START))
+
+    findings = (await explain(observed.sources))["findings"]
+
+    assert [one["subject"] for one in findings] == ["blueprint"]

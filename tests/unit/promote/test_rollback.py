@@ -162,6 +162,13 @@ async def test_an_environment_that_never_had_a_release_says_so(world: World) -> 
         await back(world)
 
 
+async def test_an_environment_that_follows_a_channel_is_sent_to_git_revert(world: World) -> None:
+    await world.build("good")
+    with pytest.raises(NoGoodReleaseError, match="FollowsChannel") as caught:
+        await roll_back(world.desk(), world.runtime, RollbackRequest("dev"))
+    assert "git revert" in caught.value.hint
+
+
 async def test_a_dry_run_writes_nothing(world: World) -> None:
     good = await release(world, "good")
     bad = await release(world, "bad")
