@@ -342,6 +342,33 @@ def test_of_two_writers_at_once_one_lands_and_the_other_is_told_to_fetch(story: 
     assert winners == [platform.hosted_head()]
 
 
+def test_of_eight_promotions_at_once_every_service_moves_once_and_nobody_is_left_unanswered(story: Story) -> None:
+    platform = story.platform
+    commit = platform.change({source_of(name): program("rush hour") for name in SERVICES}, "Rush hour")
+    for service in SERVICES:
+        platform.await_healthy("dev", service, commit)
+    before = platform.hosted_head()
+    answers: list[tuple[str, int, str]] = []
+
+    def promote(service: str) -> None:
+        answer = platform.towpath("promote", service, "--to", "prod", expect=None)
+        answers.append((service, answer.code, answer.text))
+
+    threads = [threading.Thread(target=promote, args=(SERVICES[number % 2],)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8
+    for _, code, text in answers:
+        assert code == 0 or (code == CONFLICT and "next: " in text), text
+    moved = [story.record(commit) for commit in platform.hosted_git("rev-list", f"{before}..main").split()]
+    assert sorted(move.service for record in moved for move in record.moves) == sorted(SERVICES)
+    assert story.pins("prod") == dict.fromkeys(SERVICES, f"sha-{commit[:7]}")
+    for service in SERVICES:
+        platform.await_healthy("prod", service, commit)
+
+
 def test_a_force_push_takes_dev_back_with_the_branch(story: Story) -> None:
     platform = story.platform
     platform.git("pull", "-q", "--rebase", "towpath", "main")
