@@ -1,5 +1,9 @@
 """Why something is not as it should be."""
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from fakes.clock import START
@@ -10,6 +14,10 @@ from towpath.kube.diff import FieldChange
 from towpath.kube.health import Health
 from towpath.kube.objects import ObjectKey
 from towpath.observe.explanations import explain
+from towpath.observe.history import describe_history
+from towpath.observe.output import ServiceOutput
+from towpath.observe.waterfalls import describe_timeline
+from towpath.reconcile.artifacts import Artifact
 from towpath.reconcile.drift import DriftedField, DriftRecord, DriftState
 from towpath.reconcile.status import Hold, Problem, ServiceStatus, Sync
 from towpath.source.remote import RemoteStatus
@@ -144,3 +152,46 @@ async def test_what_stops_every_environment_is_told_once(observed: Observed) -> 
     findings = (await explain(observed.sources))["findings"]
 
     assert [one["subject"] for one in findings] == ["blueprint"]
+
+
+async def test_nothing_pushed_yet_names_the_push(tmp_path: Path) -> None:
+    async with await Observed.open(tmp_path) as observed:
+        observed.sources = replace(observed.sources, branch="trunk")
+        finding = (await explain(observed.sources))["findings"][0]
+
+        assert (finding["state"], finding["next"]) == ("empty", "git push towpath trunk")
+        assert (await describe_history(observed.sources)) == {"entries": []}
+        assert (await describe_timeline(observed.sources)) == {"waterfalls": []}
+        with pytest.raises(NotFoundError, match="nothing was pushed yet"):
+            await ServiceOutput(observed.sources, Silence()).open(
+                environment="", service="sensor", pod="", follow=False, previous=False, tail=1
+            )
+
+
+class Silence:
+    """Satisfies `observe.output.PodLogs`."""
+
+    async def logs(self, namespace: str, pod: str, container: str, **options: object) -> AsyncIterator[bytes]:
+        del namespace, pod, container, options
+        yield b""
+
+
+async def test_what_the_head_has_dropped_is_named_and_left_as_it_is(observed: Observed) -> None:
+    observed.applications.statuses["qa"] = replace(observed.applications.status("dev"), environment="qa")
+    artifact = Artifact("lamp", "r/lamp:canary", "canary", "sha256:1", "", "canary")
+    observed.change("dev", services={"lamp": ServiceStatus("lamp", artifact, Health.HEALTHY)})
+
+    findings = {one["subject"]: one for one in (await explain(observed.sources))["findings"]}
+
+    assert findings["dev/lamp"]["state"] == "not in Git"
+    assert "remove it from what k3s/overlays/dev lists" in findings["dev/lamp"]["next"]
+    assert findings["qa"]["state"] == "not in Git"
+    assert "kubectl delete namespace qa" in findings["qa"]["next"]
+
+
+async def test_an_environment_that_was_just_added_is_not_reconciled_yet(observed: Observed) -> None:
+    del observed.applications.statuses["prod"]
+
+    (finding,) = (await explain(observed.sources, environment="prod"))["findings"]
+
+    assert (finding["state"], finding["reason"]) == ("Unknown", "not reconciled yet")
