@@ -1,5 +1,7 @@
 """The options and the connection that every command of a running platform shares."""
 
+import getpass
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +23,14 @@ def directory_option(function: F) -> F:
         help="The platform repository.  [default: here]",
     )
     return option(function)
+
+
+def acting_user() -> str:
+    """Who runs the command, for the record; a container's user may have a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def connect(directory: Path) -> Connection:

@@ -1,11 +1,10 @@
 """`towpath hold`: pause automation for an environment, and resume it."""
 
-import getpass
 from pathlib import Path
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import acting_user, connect, directory_option
 
 
 @click.command("hold")
@@ -24,5 +23,5 @@ def command(environment: str, reason: str, minutes: float, release: bool, direct
         click.echo(f"{environment} follows Git again" if changed else f"{environment} was not on hold")
         return
     request = {"environment": environment, "reason": reason or "by hand", "seconds": minutes * 60}
-    connection.post("/holds", {**request, "by": getpass.getuser()})
+    connection.post("/holds", {**request, "by": acting_user()})
     click.echo(f"{environment} is on hold for {minutes:g} min; `towpath hold {environment} --release` ends it")

@@ -1,13 +1,12 @@
 """`towpath promote`: move a verified version into an environment."""
 
-import getpass
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import acting_user, connect, directory_option
 from towpath.cli.connection import Connection
 from towpath.cli.diff import print_objects
 from towpath.cli.output import output_option, print_json, print_table
@@ -30,7 +29,7 @@ def command(directory: Path, output: str, wait_seconds: float, **options: Any) -
 
     Exits 3 when the gate refuses or lacks evidence.
     """
-    request = {**options, "by": getpass.getuser()}
+    request = {**options, "by": acting_user()}
     document = _ask(connect(directory), request, wait_seconds)
     if output == "json":
         print_json(document)

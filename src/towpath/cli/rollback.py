@@ -1,11 +1,10 @@
 """`towpath rollback`: restore the last good release of an environment."""
 
-import getpass
 from pathlib import Path
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import acting_user, connect, directory_option
 from towpath.cli.output import output_option, print_json
 
 
@@ -21,7 +20,7 @@ def command(environment: str, to: str, reason: str, dry_run: bool, directory: Pa
 
     The old images are proven pullable before anything is written. Exits 3 when there is nothing good to go back to.
     """
-    request = {"environment": environment, "to": to, "reason": reason, "dry_run": dry_run, "by": getpass.getuser()}
+    request = {"environment": environment, "to": to, "reason": reason, "dry_run": dry_run, "by": acting_user()}
     document = connect(directory).post("/rollbacks", request)
     if output == "json":
         print_json(document)
