@@ -94,8 +94,11 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def running_control_plane(directory: Path, *, extra_apiserver_flags: Sequence[str] = ()) -> Iterator[ControlPlane]:
-    """A control plane until the block ends. Raises NotBuildableError, ControlPlaneError."""
+def running_control_plane(directory: Path, *, controllers: bool = True) -> Iterator[ControlPlane]:
+    """A control plane until the block ends; without controllers the API alone, where nobody writes but the test.
+
+    Raises NotBuildableError, ControlPlaneError.
+    """
     binary = ensure_built()
     began = time.monotonic()
     authority = Authority(directory)
@@ -105,13 +108,14 @@ def running_control_plane(directory: Path, *, extra_apiserver_flags: Sequence[st
     plane.write_kubeconfig("admin", user="admin", group="system:masters")
     try:
         plane.run("etcd", _etcd_flags(directory, etcd_port, peer_port))
-        plane.run("kube-apiserver", [*_apiserver_flags(plane, etcd_port, port), *extra_apiserver_flags])
+        plane.run("kube-apiserver", _apiserver_flags(plane, etcd_port, port))
         admin = KeyPair(directory / "admin.crt", directory / "admin.key")
         _wait(plane, lambda: _answers(port, "/readyz", authority, admin))
-        plane.run("kube-controller-manager", _controller_manager_flags(plane))
-        plane.run("kube-scheduler", _scheduler_flags(plane))
-        account = "/api/v1/namespaces/default/serviceaccounts/default"
-        _wait(plane, lambda: _answers(port, account, authority, admin))
+        if controllers:
+            plane.run("kube-controller-manager", _controller_manager_flags(plane))
+            plane.run("kube-scheduler", _scheduler_flags(plane))
+            account = "/api/v1/namespaces/default/serviceaccounts/default"
+            _wait(plane, lambda: _answers(port, account, authority, admin))
         plane.start_seconds = time.monotonic() - began
         yield plane
     finally:

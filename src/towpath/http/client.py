@@ -69,7 +69,8 @@ class Request:
     """One request. `body` is bytes, or a function that opens a stream of `length` bytes (None: chunked).
 
     `repeat=False` is for a request that must reach the peer once at most: part of its body may have had its effect.
-    `idempotent` says so where the method does not; `timeout_seconds` replaces the client's for this request.
+    `idempotent` says so where the method does not, `retried` names the statuses where the usual ones do not fit, and
+    `timeout_seconds` replaces the client's for this request.
     """
 
     method: str
@@ -79,6 +80,7 @@ class Request:
     length: int | None = None
     repeat: bool = True
     idempotent: bool | None = None
+    retried: frozenset[int] | None = None
     timeout_seconds: float | None = None
 
     @property
@@ -91,6 +93,8 @@ class Request:
         """The statuses after which it may be sent again."""
         if not self.repeat:
             return frozenset()
+        if self.retried is not None:
+            return self.retried
         return RETRIED_STATUSES if self.is_idempotent else RETRIED_UNSAFE_STATUSES
 
 

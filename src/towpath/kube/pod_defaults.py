@@ -90,6 +90,8 @@ def _set_container_defaults(container: Fields) -> None:
 def _set_field_reference_defaults(source: Any) -> None:
     if isinstance(source, dict) and isinstance(source.get("fieldRef"), dict):
         source["fieldRef"].setdefault("apiVersion", "v1")
+    if isinstance(source, dict) and isinstance(source.get("resourceFieldRef"), dict):
+        source["resourceFieldRef"].setdefault("divisor", "0")
 
 
 def _set_probe_defaults(probe: Fields) -> None:

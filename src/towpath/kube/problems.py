@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from towpath.kube.quantity import QuantityError, parse_quantity
-from towpath.kube.typed import QUANTITY, ListType, MapType, Scalar, Type, TypedError
+from towpath.kube.typed import QUANTITY, ListType, MapType, Scalar, Type, TypedError, format_element
 
 _INT32 = 2**31
 _INT64 = 2**63
@@ -36,14 +36,22 @@ class FieldProblem:
     kind: ProblemKind = ProblemKind.TYPE
 
 
-def find_problems(root: Type, value: Any) -> list[FieldProblem]:
-    """All problems of a value, in its own order."""
-    found: list[FieldProblem] = []
+class _Found(list[FieldProblem]):
+    """The problems so far. `keyed`: items of keyed lists are named by their keys, as server-side apply does."""
+
+    def __init__(self, *, keyed: bool) -> None:
+        super().__init__()
+        self.keyed = keyed
+
+
+def find_problems(root: Type, value: Any, *, keyed: bool = False) -> list[FieldProblem]:
+    """All problems of a value, in its own order; `keyed`: with paths like `containers[name="main"].image`."""
+    found = _Found(keyed=keyed)
     _check(root, value, "", found)
-    return found
+    return list(found)
 
 
-def _check(kind: Type, value: Any, path: str, found: list[FieldProblem]) -> None:
+def _check(kind: Type, value: Any, path: str, found: _Found) -> None:
     if value is None:
         return
     if isinstance(value, dict):
@@ -62,7 +70,7 @@ def _check(kind: Type, value: Any, path: str, found: list[FieldProblem]) -> None
     found.append(FieldProblem(path, f"{path}: expected {_expected(kind)}, got {_got(value)}"))
 
 
-def _check_map(kind: MapType, value: dict[str, Any], path: str, found: list[FieldProblem]) -> None:
+def _check_map(kind: MapType, value: dict[str, Any], path: str, found: _Found) -> None:
     for key, item in value.items():
         below = f"{path}.{key}" if path else key
         field = kind.find_type(key)
@@ -72,7 +80,7 @@ def _check_map(kind: MapType, value: dict[str, Any], path: str, found: list[Fiel
             _check(field, item, below, found)
 
 
-def _check_list(kind: ListType, value: list[Any], path: str, found: list[FieldProblem]) -> None:
+def _check_list(kind: ListType, value: list[Any], path: str, found: _Found) -> None:
     seen: set[str] = set()
     element = kind.element
     for index, item in enumerate(value):
@@ -83,8 +91,11 @@ def _check_list(kind: ListType, value: list[Any], path: str, found: list[FieldPr
             except TypedError as error:
                 found.append(FieldProblem(below, f"{below}: {error.message}"))
                 continue
+            shown = format_element(name)
+            if found.keyed:
+                below = f"{path}{shown}"
             if name in seen:
-                message = f"{path}: duplicate entries for key {name[2:]}"
+                message = f"{path}: duplicate entries for key {shown}"
                 found.append(FieldProblem(below, message, ProblemKind.DUPLICATE))
             seen.add(name)
         _check(element, item, below, found)

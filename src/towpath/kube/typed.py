@@ -217,3 +217,16 @@ def encode(value: Any) -> str:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
     except TypeError as error:
         raise TypedError(f"a value cannot be a list key: {error}") from error
+
+
+def format_element(element: str) -> str:
+    """A path element for a person, as upstream writes it: `.spec`, `[name="main"]`, `[="x"]`, `[3]`."""
+    kind, text = element[0], element[2:]
+    if kind == "f":
+        return f".{text}"
+    if kind == "i":
+        return f"[{text}]"
+    value = orjson.loads(text)
+    if kind == "v":
+        return f"[={encode(value)}]"
+    return f"[{','.join(f'{name}={encode(key)}' for name, key in sorted(value.items()))}]"

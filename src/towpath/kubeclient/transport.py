@@ -28,6 +28,9 @@ CONCURRENCY = 16
 # kube-apiserver's own --request-timeout is 60 s.
 TIMEOUT_SECONDS = 65.0
 ATTEMPTS = 6
+# Not 500: kube-apiserver says so of an applied configuration that does not fit the schema, which no repetition mends.
+RETRIED_WRITING = frozenset({429, 503})
+RETRIED_READING = RETRIED_WRITING | {502, 504}
 # A page of 500 objects of 1.5 MiB, etcd's limit, would be more; no real one is.
 ANSWER_LIMIT = 256 * 1024 * 1024
 ERROR_LIMIT = 4 * 1024 * 1024
@@ -112,6 +115,7 @@ class Transport:
             self._headers(prepared, credentials),
             prepared.body,
             idempotent=prepared.repeatable,
+            retried=RETRIED_READING if prepared.method == "GET" else RETRIED_WRITING,
             timeout_seconds=timeout_seconds,
         )
         try:

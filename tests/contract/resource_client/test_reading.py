@@ -97,9 +97,9 @@ async def test_a_watch_from_a_list_s_version_misses_nothing_and_repeats_nothing(
 async def test_a_watch_resumes_after_the_version_of_any_event(world: World) -> None:
     version = (await world.client.list(CONFIG_MAP, world.namespace)).resource_version
     await make_labelled(world)
-    query = {"resource_version": version}
+    query = {"resource_version": version, "labels": "suite=x"}
     first = (await read_events(world.client, CONFIG_MAP, world.namespace, 1, **query))[0]
-    query = {"resource_version": first.object["metadata"]["resourceVersion"]}
+    query["resource_version"] = first.object["metadata"]["resourceVersion"]
     rest = await read_events(world.client, CONFIG_MAP, world.namespace, 2, **query)
     assert [name_of(event.object) for event in (first, *rest)] == ["a", "b", "c"]
 
@@ -120,17 +120,18 @@ async def test_a_deletion_event_has_the_last_state_at_the_version_of_the_deletio
     created = await world.client.create(world.config_map(data={"a": "1"}), options())
     version = created["metadata"]["resourceVersion"]
     await world.delete(CONFIG_MAP, "settings")
-    event = (await read_events(world.client, CONFIG_MAP, world.namespace, 1, resource_version=version))[0]
+    query = {"resource_version": version, "fields": "metadata.name=settings"}
+    event = (await read_events(world.client, CONFIG_MAP, world.namespace, 1, **query))[0]
     assert (event.type, event.object["data"]) == ("DELETED", {"a": "1"})
     assert event.object["metadata"]["resourceVersion"] != version
 
 
 async def test_a_watch_waits_for_changes_to_come(world: World) -> None:
     version = (await world.client.list(CONFIG_MAP, world.namespace)).resource_version
-    query = {"resource_version": version}
+    query = {"resource_version": version, "labels": "suite=x"}
     reading = asyncio.create_task(read_events(world.client, CONFIG_MAP, world.namespace, 1, **query))
     await asyncio.sleep(0)
-    await world.client.create(world.config_map(), options())
+    await world.client.create(world.config_map(labels={"suite": "x"}), options())
     assert [name_of(event.object) for event in await reading] == ["settings"]
 
 

@@ -151,10 +151,15 @@ def test_a_deployment_rolls_by_a_quarter() -> None:
 def test_a_stateful_set_is_ordered() -> None:
     spec = defaulted("apps/v1", "StatefulSet")["spec"]
     assert spec["podManagementPolicy"] == "OrderedReady"
-    assert spec["updateStrategy"] == {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+    assert spec["updateStrategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"partition": 0, "maxUnavailable": 1},
+    }
     assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
     on_delete = defaulted("apps/v1", "StatefulSet", spec={"updateStrategy": {"type": "OnDelete"}})
     assert on_delete["spec"]["updateStrategy"] == {"type": "OnDelete"}
+    named = defaulted("apps/v1", "StatefulSet", spec={"updateStrategy": {"type": "RollingUpdate"}})
+    assert named["spec"]["updateStrategy"] == {"type": "RollingUpdate"}
 
 
 def test_a_job_runs_once_with_six_retries() -> None:
@@ -180,7 +185,7 @@ def test_a_job_with_parallelism_alone_is_a_work_queue() -> None:
         ({"type": "NodePort"}, {"externalTrafficPolicy": "Cluster"}),
         ({"type": "LoadBalancer"}, {"allocateLoadBalancerNodePorts": True}),
         ({"sessionAffinity": "ClientIP"}, {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}}),
-        ({}, {"ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"}),
+        ({}, {"internalTrafficPolicy": "Cluster"}),
     ],
 )
 def test_a_service_gets_type_and_policies(spec: dict[str, Any], expected: dict[str, Any]) -> None:

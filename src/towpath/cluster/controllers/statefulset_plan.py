@@ -184,7 +184,8 @@ def _shrink(fleet: Fleet, present: dict[int, Object], condemned: Sequence[Object
 
 def _update(fleet: Fleet, present: dict[int, Object], plan: StatefulSetPlan) -> None:
     rolling = find_path(fleet.statefulset, "spec", "updateStrategy", "rollingUpdate") or {}
-    is_budgeted = rolling.get("maxUnavailable") is not None
+    # One, the default, is the plan without a budget: that one also replaces a pod that is broken already.
+    is_budgeted = rolling.get("maxUnavailable") not in {None, 1}
     budget = 1
     if is_budgeted:
         allowed = resolve_share(rolling["maxUnavailable"], len(fleet.ordinals), round_up=True)

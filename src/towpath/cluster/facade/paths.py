@@ -32,7 +32,7 @@ def parse_request(method: str, path: str, query: Mapping[str, str]) -> ResourceR
     name = rest[0] if rest else ""
     subresource = rest[1] if len(rest) > 1 else ""
     if len(rest) > 2 or (subresource and subresource not in resource.subresources):
-        raise _unknown(path)
+        raise _unknown()
     verbs = _OBJECT_VERBS if name else _COLLECTION_VERBS
     verb = verbs.get(method)
     if verb is None or (verb == "create" and resource.namespaced and not namespace):
@@ -49,18 +49,18 @@ def _resource(path: str) -> tuple[Resource, str, list[str]]:
     elif parts[0] == "apis" and len(parts) >= 4:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
-        raise _unknown(path)
+        raise _unknown()
     namespace = ""
     # /namespaces/NAME and its subresources are the namespace itself; anything else behind it is something inside.
     if rest[0] == "namespaces" and len(rest) >= 3 and rest[2] not in {"status", "finalize"}:
         namespace, rest = rest[1], rest[2:]
     resource = find_plural(group, version, rest[0])
     if resource is None or (namespace and not resource.namespaced):
-        raise _unknown(path)
+        raise _unknown()
     if resource.namespaced and not namespace and len(rest) > 1:
-        raise _unknown(path)  # an object in a namespace, asked for without one
+        raise _unknown()  # an object in a namespace, asked for without one
     return resource, namespace, rest[1:]
 
 
-def _unknown(path: str) -> ApiNotFoundError:
-    return ApiNotFoundError(f"the server could not find the requested resource ({path})")
+def _unknown() -> ApiNotFoundError:
+    return ApiNotFoundError("the server could not find the requested resource")

@@ -49,6 +49,8 @@ class Admission:
             self._assign_address(new)
         elif kind == "Job":
             _select_by_uid(new)
+        elif kind == "StatefulSet":
+            _spell_service_name(new)
         elif kind == "Pod":
             _name_account(new)
 
@@ -57,6 +59,8 @@ class Admission:
         kind = resource.gvk.kind
         if kind == "Service" and isinstance(new.get("spec"), dict):
             self._keep_address(live=live, new=new)
+        elif kind == "StatefulSet":
+            _spell_service_name(new)
         elif kind == "Namespace":
             new["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name_of(new)
             # The finalizer of the content is taken away by the kernel alone.
@@ -86,6 +90,10 @@ class Admission:
             self._check_address(service, wanted)
         spec["clusterIP"] = wanted
         spec["clusterIPs"] = [wanted]
+        # A headless Service that selects nothing may have endpoints of any family.
+        free = wanted == "None" and not spec.get("selector")
+        spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if free else ["IPv4"])
+        spec.setdefault("ipFamilyPolicy", "RequireDualStack" if free else "SingleStack")
 
     def _check_address(self, service: Object, wanted: str) -> None:
         shown = f'Invalid value: []string{{"{wanted}"}}: failed to allocate IP {wanted}: '
@@ -124,8 +132,19 @@ def _select_by_uid(job: Object) -> None:
     labels = {"batch.kubernetes.io/controller-uid": uid_of(job), "batch.kubernetes.io/job-name": name_of(job)}
     legacy = {"controller-uid": uid_of(job), "job-name": name_of(job)}
     template = spec.setdefault("template", {}).setdefault("metadata", {})
-    template["labels"] = {**(template.get("labels") or {}), **labels, **legacy}
+    given = template.get("labels") or {}
+    template["labels"] = {**given, **labels, **legacy}
+    metadata = job.setdefault("metadata", {})
+    # A Job without labels of its own has its template's (a default), so it gets these too.
+    if (metadata.get("labels") or {}) in ({}, given):
+        metadata["labels"] = dict(template["labels"])
     spec.setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid_of(job)}})
+
+
+def _spell_service_name(stateful_set: Object) -> None:
+    # Upstream writes this field even if nobody has set it, and then nobody owns it.
+    if isinstance(spec := stateful_set.get("spec"), dict):
+        spec.setdefault("serviceName", "")
 
 
 def _name_account(pod: Object) -> None:

@@ -1,8 +1,9 @@
 """Fields of a request that the schema does not know, or knows as another type.
 
-A wrong type is always refused. Unknown fields and duplicate list items are refused, warned about or passed over, as
-`fieldValidation` says; what is passed over is dropped when the object takes its canonical form. Server-side apply has
-its own check (`kube.apply`), which never passes anything over: nobody could own it.
+A wrong type is always refused. Unknown fields are refused, warned about or passed over, as `fieldValidation` says; what
+is passed over is dropped when the object takes its canonical form. Duplicate items of a keyed list are no fault of
+decoding (validation finds those that matter). Server-side apply has its own check (`kube.apply`), which passes nothing
+over: nobody could own it.
 """
 
 from towpath.kube.errors import BadRequestError
@@ -22,9 +23,10 @@ def check_fields(schema: Schema, obj: Object, mode: FieldValidation) -> list[str
     wrong = [problem for problem in problems if problem.kind is ProblemKind.TYPE]
     if wrong:
         raise BadRequestError(f"{opening}: {_text(wrong)}")
-    if mode is FieldValidation.STRICT:
-        raise BadRequestError(f"{opening}: strict decoding error: {_text(problems)}")
-    return [problem.message for problem in problems] if mode is FieldValidation.WARN else []
+    unknown = [problem for problem in problems if problem.kind is ProblemKind.UNKNOWN]
+    if unknown and mode is FieldValidation.STRICT:
+        raise BadRequestError(f"{opening}: strict decoding error: {_text(unknown)}")
+    return [problem.message for problem in unknown] if mode is FieldValidation.WARN else []
 
 
 def _text(problems: list[FieldProblem]) -> str:

@@ -21,6 +21,17 @@ COUNTED = frozenset(
 STATUS_AT_CREATION = frozenset({("", "Node")})
 
 
+# Kinds that a replacement creates where there is nothing to replace (upstream's AllowCreateOnUpdate).
+CREATED_BY_UPDATE = frozenset(
+    {
+        ("", "Event"),
+        ("", "Service"),
+        ("rbac.authorization.k8s.io", "Role"),
+        ("rbac.authorization.k8s.io", "RoleBinding"),
+    }
+)
+
+
 def get_resource(gvk: GVK) -> Resource:
     """The resource of a kind. Raises ApiNotFoundError when it is not served."""
     resource = find_resource(gvk)
@@ -42,9 +53,7 @@ def has_status(resource: Resource) -> bool:
 def require_subresource(resource: Resource, subresource: str) -> None:
     """Raises ApiNotFoundError when objects of this resource do not have the subresource."""
     if subresource and subresource not in resource.subresources:
-        raise ApiNotFoundError(
-            f"the server could not find the requested resource ({resource.group_resource}/{subresource})"
-        )
+        raise ApiNotFoundError("the server could not find the requested resource")
 
 
 def key_for(resource: Resource, name: str, namespace: str) -> ObjectKey:

@@ -21,6 +21,7 @@ from towpath.cluster.kernel.admission import Admission
 from towpath.cluster.kernel.deletion import is_finished
 from towpath.cluster.kernel.fields import check_fields
 from towpath.cluster.kernel.kinds import (
+    CREATED_BY_UPDATE,
     STATUS_AT_CREATION,
     get_resource,
     is_counted,
@@ -33,8 +34,18 @@ from towpath.cluster.kernel.store import Record, Store
 from towpath.cluster.kernel.written import Written, copy_of
 from towpath.kube.apply import apply, restore_reset_fields, track_update
 from towpath.kube.defaults import set_defaults
-from towpath.kube.errors import ApiError, BadRequestError
-from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, resource_version_of, uid_of
+from towpath.kube.errors import ApiError, BadRequestError, InvalidError
+from towpath.kube.objects import (
+    GVK,
+    Object,
+    annotations_of,
+    gvk_of,
+    metadata_of,
+    name_of,
+    namespace_of,
+    resource_version_of,
+    uid_of,
+)
 from towpath.kube.patches import apply_patch
 from towpath.kube.requests import Patch, WriteOptions
 from towpath.kube.resources import Resource
@@ -44,6 +55,7 @@ from towpath.kube.validation import unsupported, validate
 # Set by the server alone; a client's values are ignored.
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 EVENT_LIFE_SECONDS = 3600.0  # upstream's --event-ttl
+REVISION = "deployment.kubernetes.io/revision"
 NAME_ATTEMPTS = 8  # upstream's, when a generated name is taken
 
 
@@ -89,8 +101,17 @@ class Writer:
         new: Object = copy_of(obj)
         resource = get_resource(gvk_of(new))
         require_subresource(resource, options.subresource)
-        target = self.find_target(resource, name_of(new), namespace_for(resource, new))
+        key = key_for(resource, name_of(new), namespace_for(resource, new))
+        if (
+            (resource.gvk.group, resource.gvk.kind) in CREATED_BY_UPDATE
+            and not options.subresource
+            and not uid_of(new)
+            and not resource_version_of(new)
+            and self._store.find(key) is None
+        ):
+            return self.create(new, options)
         warnings = check_fields(self._schema, new, options.field_validation)
+        target = self.find_target(resource, key.name, key.namespace)
         return self._replace(target, new, options, warnings)
 
     def update_scale(self, gvk: GVK, new: Object, options: WriteOptions) -> Written:
@@ -112,7 +133,10 @@ class Writer:
                 f"the patched object ({gvk_of(new)} {namespace_of(new)}/{name_of(new)}) does not match"
                 f" the request ({gvk} {namespace}/{name}): kind, namespace and name cannot be changed"
             )
-        warnings = check_fields(self._schema, new, options.field_validation)
+        try:
+            warnings = check_fields(self._schema, new, options.field_validation)
+        except BadRequestError as error:  # upstream decodes a patched object later than a sent one, and says 422
+            raise InvalidError(error.message) from error
         return self._replace(target, new, options, warnings)
 
     def apply(self, obj: Object, options: WriteOptions) -> Written:
@@ -180,10 +204,11 @@ class Writer:
         _restore_server_metadata(new, live)
         if not options.subresource:
             set_defaults(new)
-            self._admission.prepare_update(resource, live=live, new=new)
         if not tracked:
             new = self._tracked(live, new, options)
-        if is_counted(resource) and _wanted(new) != _wanted(live):
+        if not options.subresource:  # after tracking: nobody owns what the server keeps, or takes away
+            self._admission.prepare_update(resource, live=live, new=new)
+        if is_counted(resource) and _wanted(new, options) != _wanted(live, options):
             new["metadata"]["generation"] = metadata_of(live).get("generation", 0) + 1
         self._check(resource, new, old=live)
         _check_finalizers(resource, live=live, new=new)
@@ -274,8 +299,13 @@ def _check_lock(resource: Resource, new: Object, live: Object) -> None:
         raise refusals.conflict(resource, name)
 
 
-def _wanted(obj: Object) -> Object:
-    return {field: value for field, value in obj.items() if field not in {"metadata", "status"}}
+def _wanted(obj: Object, options: WriteOptions) -> Object:
+    """What the generation counts changes of: of a Deployment its annotations too, as they go to its ReplicaSets."""
+    wanted = {field: value for field, value in obj.items() if field not in {"metadata", "status"}}
+    if obj.get("kind") == "Deployment" and not options.subresource:
+        # Upstream's controller writes this one through /status, which counts nothing; ours writes it with the rest.
+        wanted["annotations"] = {name: text for name, text in annotations_of(obj).items() if name != REVISION}
+    return wanted
 
 
 def _without_times(obj: Object) -> Object:

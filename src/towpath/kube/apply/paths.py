@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from towpath.kube.errors import BadRequestError
-from towpath.kube.typed import Type, encode
+from towpath.kube.typed import Type, encode, format_element
 
 FieldPath: TypeAlias = tuple[str, ...]
 
@@ -73,19 +73,7 @@ def _element(text: str) -> str:
 
 def format_path(path: FieldPath) -> str:
     """A path for a person, as upstream writes it: `.spec.containers[name="sensor"].image`."""
-    return "".join(_format_element(element) for element in path)
-
-
-def _format_element(element: str) -> str:
-    kind, text = element[0], element[2:]
-    if kind == "f":
-        return f".{text}"
-    if kind == "i":
-        return f"[{text}]"
-    value = orjson.loads(text)
-    if kind == "v":
-        return f"[={encode(value)}]"
-    return f"[{','.join(f'{name}={encode(key)}' for name, key in sorted(value.items()))}]"
+    return "".join(format_element(element) for element in path)
 
 
 def with_named_parents(paths: Iterable[FieldPath], root: Type) -> set[FieldPath]:

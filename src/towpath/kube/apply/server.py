@@ -26,7 +26,7 @@ from towpath.kube.apply.remove import remove
 from towpath.kube.apply.reset import STRIPPED, reset_fields, restore_reset_fields
 from towpath.kube.apply.zero import zero_object
 from towpath.kube.canonical import canonical_value, with_canonical_quantities
-from towpath.kube.errors import BadRequestError
+from towpath.kube.errors import ApiError, BadRequestError
 from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, uid_of
 from towpath.kube.problems import ProblemKind, find_problems
 from towpath.kube.schema import Schema
@@ -127,7 +127,7 @@ def _get_root(schema: Schema, gvk: GVK) -> Type:
 def _check_config(root: Type, config: Object) -> None:
     if metadata_of(config).get("managedFields") is not None:
         raise BadRequestError("metadata.managedFields must be nil")
-    problems = find_problems(root, config)
+    problems = find_problems(root, config, keyed=True)
     if not problems:
         return
     gvk = gvk_of(config)
@@ -135,9 +135,10 @@ def _check_config(root: Type, config: Object) -> None:
         f".{item.path}: field not declared in schema" if item.kind is ProblemKind.UNKNOWN else f".{item.message}"
         for item in problems
     ]
-    subject = f"{namespace_of(config)}/{name_of(config)}; {gvk.api_version}, Kind={gvk.kind}"
+    subject = f"{namespace_of(config)}/{name_of(config)}; {gvk.group}/{gvk.version}, Kind={gvk.kind}"
     listed = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {text}" for text in texts)
-    raise BadRequestError(f"failed to create typed patch object ({subject}): {listed}")
+    # Upstream blames itself (500) for what is the configuration's fault.
+    raise ApiError(f"failed to create typed patch object ({subject}): {listed}")
 
 
 def _managed_of(live: Object | None, new: Object, subresource: str) -> Managed:

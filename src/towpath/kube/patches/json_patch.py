@@ -39,11 +39,13 @@ def _apply(document: Any, operation: Mapping[str, Any]) -> Any:
             _remove(document, path)
             return document
         case "replace":
-            _find(document, path)
             value = clone(_value(operation))
             if not path:
                 return value
-            _remove(document, path)
+            # Upstream replaces a field that is not there too, against the RFC; in lists there must be an item.
+            if isinstance(_find(document, path[:-1]), list):
+                _find(document, path)
+                _remove(document, path)
             return _add(document, path, value)
         case "move":
             source = _pointer(operation, "from")

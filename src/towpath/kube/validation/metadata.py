@@ -45,11 +45,12 @@ def validate_metadata(obj: Object, causes: Causes) -> None:
             causes.required("metadata.namespace")
     validate_labels(metadata.get("labels"), "metadata.labels", causes)
     validate_annotations(metadata.get("annotations"), "metadata.annotations", causes)
-    for finalizer in metadata.get("finalizers") or []:
-        causes.check("metadata.finalizers", finalizer, qualified_name_faults(finalizer))
+    for index, finalizer in enumerate(metadata.get("finalizers") or []):
+        where = f"metadata.finalizers[{index}]"
+        causes.check(where, finalizer, qualified_name_faults(finalizer))
         if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
             detail = "name is neither a standard finalizer name nor is it fully qualified"
-            causes.invalid("metadata.finalizers", finalizer, detail)
+            causes.invalid(where, finalizer, detail)
     _validate_owners(metadata.get("ownerReferences") or [], causes)
 
 

@@ -75,7 +75,7 @@ def validate_role(obj: Object, _old: Object | None, causes: Causes) -> None:
     for index, rule in enumerate(obj.get("rules") or []):
         where = f"rules[{index}]"
         if not rule.get("verbs"):
-            causes.required(f"{where}.verbs", "verbs must contain at least one value")
+            causes.required(f"{where}.verbs")
         if rule.get("nonResourceURLs"):
             text = "namespaced rules cannot apply to non-resource URLs"
             causes.invalid(f"{where}.nonResourceURLs", rule["nonResourceURLs"], text)

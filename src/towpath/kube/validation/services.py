@@ -31,11 +31,11 @@ def validate_service(obj: Object, old: Object | None, causes: Causes) -> None:
         causes.required("spec.ports")
     if headless and kind in {"NodePort", "LoadBalancer"}:
         causes.invalid("spec.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
-    _validate_ports(spec.get("ports") or [], causes, headless=headless)
+    _validate_ports(spec.get("ports") or [], causes)
     if spec.get("clusterIP") not in {None, "", "None"} and not _is_address(spec["clusterIP"]):
         text = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         causes.invalid("spec.clusterIPs[0]", spec["clusterIP"], text)
-    if "IPv6" in (spec.get("ipFamilies") or []):
+    if "IPv6" in (spec.get("ipFamilies") or []) and not headless:
         causes.one_of("spec.ipFamilies", "IPv6", ("IPv4",))
     before = (old or {}).get("spec") or {}
     kept = "ExternalName" not in {kind, before.get("type")} and bool(before.get("clusterIP"))
@@ -64,7 +64,7 @@ def validate_endpoint_slice(obj: Object, old: Object | None, causes: Causes) -> 
         causes.one_of(f"ports[{index}].protocol", port.get("protocol", "TCP"), PROTOCOLS)
 
 
-def _validate_ports(ports: list[Fields], causes: Causes, *, headless: bool) -> None:
+def _validate_ports(ports: list[Fields], causes: Causes) -> None:
     names: set[str] = set()
     taken: set[tuple[str, int]] = set()
     for index, port in enumerate(ports):
@@ -82,7 +82,7 @@ def _validate_ports(ports: list[Fields], causes: Causes, *, headless: bool) -> N
         target = port.get("targetPort") or number
         faults = port_name_faults(target) if isinstance(target, str) else port_faults(target)
         causes.check(f"{where}.targetPort", target, faults)
-        if (protocol, number) in taken and not headless:
+        if (protocol, number) in taken:
             causes.duplicate(where, {"protocol": protocol, "port": number})
         taken.add((protocol, number))
 

@@ -13,15 +13,8 @@ from towpath.kube.validation.pods import validate_template
 Fields: TypeAlias = dict[str, Any]
 
 _PERCENT = re.compile(r"\d+%")
-_STATEFUL_MUTABLE = (
-    "replicas",
-    "ordinals",
-    "template",
-    "updateStrategy",
-    "revisionHistoryLimit",
-    "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds",
-)
+# For life; upstream says so of each by itself since 1.37.
+_STATEFUL_IMMUTABLE = ("selector", "volumeClaimTemplates", "serviceName", "podManagementPolicy")
 
 
 def validate_deployment(obj: Object, old: Object | None, causes: Causes) -> None:
@@ -57,6 +50,9 @@ def validate_stateful_set(obj: Object, old: Object | None, causes: Causes) -> No
     strategy = spec.get("updateStrategy") or {}
     causes.one_of("spec.updateStrategy.type", strategy.get("type", "RollingUpdate"), ("OnDelete", "RollingUpdate"))
     rolling = strategy.get("rollingUpdate") or {}
+    if rolling and strategy.get("type") == "OnDelete":
+        text = "only allowed for updateStrategy 'RollingUpdate'"
+        causes.invalid("spec.updateStrategy.rollingUpdate", rolling, text)
     causes.at_least("spec.updateStrategy.rollingUpdate.partition", rolling.get("partition"))
     if "maxUnavailable" in rolling:
         _validate_amount(rolling["maxUnavailable"], "spec.updateStrategy.rollingUpdate.maxUnavailable", causes)
@@ -66,10 +62,10 @@ def validate_stateful_set(obj: Object, old: Object | None, causes: Causes) -> No
             "the embedded cluster has no persistent volumes: what the pods write would be lost with them",
         )
     validate_template(spec.get("template") or {}, "spec.template", causes)
-    if old is not None and _without(spec, _STATEFUL_MUTABLE) != _without(old.get("spec") or {}, _STATEFUL_MUTABLE):
-        listed = ", ".join(f"'{name}'" for name in _STATEFUL_MUTABLE[:-1])
-        text = f"updates to statefulset spec for fields other than {listed} and '{_STATEFUL_MUTABLE[-1]}' are forbidden"
-        causes.forbidden("spec", text)
+    if old is not None:
+        before = old.get("spec") or {}
+        for name in _STATEFUL_IMMUTABLE:
+            validate_immutable(before.get(name), spec.get(name), f"spec.{name}", causes)
 
 
 def validate_job(obj: Object, old: Object | None, causes: Causes) -> None:
@@ -155,7 +151,3 @@ def _validate_amount(value: Any, field: str, causes: Causes) -> None:
             causes.invalid(field, value, text)
     else:
         causes.at_least(field, value)
-
-
-def _without(spec: Fields, names: tuple[str, ...]) -> Fields:
-    return {name: value for name, value in spec.items() if name not in names}

@@ -60,5 +60,5 @@ def test_another_kind_is_no_scale() -> None:
 
 def test_a_kind_that_does_not_scale_has_no_such_subresource(kernel: Kernel) -> None:
     kernel.create(config_map("a"), options())
-    with pytest.raises(ApiNotFoundError, match="configmaps/scale"):
+    with pytest.raises(ApiNotFoundError, match="could not find the requested resource"):
         kernel.get(CONFIG_MAP, "a", "default", subresource="scale")

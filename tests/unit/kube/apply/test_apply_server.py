@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from towpath.kube.apply import apply, decode_managed, track_update
-from towpath.kube.errors import ApiConflictError, BadRequestError
+from towpath.kube.errors import ApiConflictError, ApiError
 from towpath.kube.objects import Object, clone
 from towpath.kube.schema import Schema
 
@@ -206,21 +206,24 @@ def test_a_null_is_owned_and_removes_the_value(schema: Schema) -> None:
         (config_map({"x": "1"}, managedFields=[]), "metadata.managedFields must be nil"),
         ({**config_map(), "dta": {}}, ".dta: field not declared in schema"),
         (config_map({"x": 1}), ".data.x: expected string, got number 1"),
-        (deployment(None, {"name": "a"}, {"name": "a"}), "duplicate entries for key"),
+        (
+            deployment(None, {"name": "a"}, {"name": "a"}),
+            '.spec.template.spec.containers: duplicate entries for key [name="a"]',
+        ),
         ({"apiVersion": "v1", "kind": "Nothing"}, 'no kind "Nothing"'.replace('"', "'")),
     ],
 )
 def test_a_configuration_that_is_none_is_refused(schema: Schema, config: Object, message: str) -> None:
-    with pytest.raises(BadRequestError) as refusal:
+    with pytest.raises(ApiError) as refusal:
         apply(schema, live=None, config=config, manager="m", time=ONE)
     assert message in refusal.value.message
 
 
 def test_several_faults_of_a_configuration_are_listed(schema: Schema) -> None:
-    with pytest.raises(BadRequestError) as refusal:
+    with pytest.raises(ApiError) as refusal:
         apply(schema, live=None, config={**config_map({"x": 1}), "foo": 1}, manager="m", time=ONE)
     assert refusal.value.message.splitlines() == [
-        "failed to create typed patch object (dev/a; v1, Kind=ConfigMap): errors:",
+        "failed to create typed patch object (dev/a; /v1, Kind=ConfigMap): errors:",
         "  .data.x: expected string, got number 1",
         "  .foo: field not declared in schema",
     ]

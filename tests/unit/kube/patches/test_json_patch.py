@@ -43,7 +43,8 @@ def test_operations_apply_in_order(operations: list[dict[str, Any]], expected: A
         {"op": "remove", "path": "/missing"},
         {"op": "remove", "path": ""},
         {"op": "remove", "path": "/l/2"},
-        {"op": "replace", "path": "/missing", "value": 1},
+        {"op": "replace", "path": "/missing/b", "value": 1},
+        {"op": "replace", "path": "/l/2", "value": 1},
         {"op": "add", "path": "/missing/b", "value": 1},
         {"op": "add", "path": "/l/4", "value": 1},
         {"op": "add", "path": "/l/01", "value": 1},
@@ -91,3 +92,7 @@ def test_a_copied_value_is_not_shared() -> None:
         {"a": [1]}, [{"op": "copy", "from": "/a", "path": "/b"}, {"op": "add", "path": "/b/-", "value": 2}]
     )
     assert patched == {"a": [1], "b": [1, 2]}
+
+
+def test_replacing_a_field_that_is_not_there_sets_it_as_upstream_does() -> None:
+    assert json_patch({"a": 1}, [{"op": "replace", "path": "/b", "value": 2}]) == {"a": 1, "b": 2}

@@ -1,0 +1,28 @@
+"""Fixtures of the suites that need a control plane of our own, not only some cluster."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubernetes.build import NotBuildableError, ensure_built
+from kubernetes.control_plane import running_control_plane
+from towpath.kubeclient.kubeconfig import Target
+from towpath.kubeclient.target import load_target
+
+
+@pytest.fixture(scope="session")
+def control_plane_binary() -> Path:
+    """The binary with all components."""
+    try:
+        return ensure_built()
+    except NotBuildableError as error:
+        pytest.skip(f"NOT RUN: needs a control plane of its own: {error}")
+
+
+@pytest.fixture(scope="session")
+def api_alone(control_plane_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """etcd and kube-apiserver without controllers: whatever changes there, the test has changed."""
+    del control_plane_binary
+    with running_control_plane(tmp_path_factory.mktemp("api-alone"), controllers=False) as plane:
+        yield load_target(plane.kubeconfig, environ={})
