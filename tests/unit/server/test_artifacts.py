@@ -10,7 +10,7 @@ from fakes.platform import free_ports
 from towpath.aio.clock import SystemClock
 from towpath.http.server import Listener
 from towpath.oci.reference import Reference
-from towpath.ociclient.errors import PullCause, PullError
+from towpath.ociclient.errors import PullCause, PullError, PushError
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.server.artifacts import Artifacts
 from towpath.server.credentials import load_or_create, with_pull_accounts
@@ -67,7 +67,7 @@ async def test_an_environment_may_pull_what_is_the_platforms_and_nothing_else(ru
     with pytest.raises(PullError) as refused:
         await dev.manifest(running.reference("other/sensor"))
     assert refused.value.cause in {PullCause.ACCESS_DENIED, PullCause.FORBIDDEN}
-    with pytest.raises(PullError):
+    with pytest.raises(PushError, match="pull-dev may not push"):
         await dev.push_manifest(running.reference("home/sensor"), EMPTY_INDEX, MEDIA)
 
 
