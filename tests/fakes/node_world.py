@@ -220,6 +220,7 @@ async def node_world(
     directory: Path,
     *,
     isolation: str = "",
+    overlay: bool = True,
     clock: Clock | None = None,
     registry: FakeRegistry | None = None,
     tokens: TokenIssuer | None = None,
@@ -242,7 +243,7 @@ async def node_world(
         clock=clock,
         pull=registry.source,
         events=events,
-        settings=NodeSettings(node_name=NODE, isolation=isolation, api_port=api_port),
+        settings=NodeSettings(node_name=NODE, isolation=isolation, overlay=overlay, api_port=api_port),
         tokens=tokens,
     )
     try:

@@ -189,6 +189,8 @@ class NodeAgent:
         missing = {"sandbox": "switched off by the settings"}
         if wanted != Mode.PROCESS:
             missing = await asyncio.to_thread(probe_sandbox, self._data, bwrap)
+        if not self._settings.overlay:
+            missing.setdefault("overlay", "switched off by the settings")
         use_hub = "sandbox" not in missing and wanted in {"", Mode.POD_NETWORK}
         reason = await self._network.start(hub=use_hub)
         if not use_hub and "sandbox" not in missing:

@@ -6,7 +6,7 @@ fetches what they need and makes what a run occupies. The run itself is `contain
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.aio.clock import Clock
@@ -31,6 +31,7 @@ from towpath.cluster.node.sandbox.cgroups import Cgroups, prepare_rlimits
 from towpath.cluster.node.sandbox.container import Container, Placement, start_container
 from towpath.cluster.node.sandbox.isolation import Isolation, Mode
 from towpath.cluster.node.sandbox.launcher import SandboxError
+from towpath.cluster.node.sandbox.layer_paths import settle_paths
 from towpath.cluster.node.sandbox.plain import start_plain
 from towpath.kube.objects import Object, name_of, uid_of
 
@@ -96,6 +97,7 @@ class PodRuntime:
         message_file.write_bytes(b"")
         roots = await self._roots(name, image)
         sandbox = self._prepare_sandbox(container, image, env, roots, message_file)
+        sandbox = replace(settle_paths(sandbox), stage=await self._stage(name))
         limits = limits_of(container)
         group = self._machine.cgroups.create(f"{uid_of(self._pod)}-{name}-{restart_count}", limits)
         log = self._open_log(name, restart_count)
@@ -130,6 +132,13 @@ class PodRuntime:
         await asyncio.to_thread(remove_tree, own)
         await self._machine.images.copy_root(image, own)
         return [own]
+
+    async def _stage(self, name: str) -> str:
+        """An empty directory of the container's, for mounts inside mounts."""
+        stage = self._directory / "stage" / name
+        await asyncio.to_thread(remove_tree, stage)
+        stage.mkdir(parents=True)
+        return str(stage)
 
     async def _launch(self, sandbox: Sandbox, placement: Placement, log: LogFile) -> Started:
         isolation, launcher = self._machine.isolation, self._network.launcher

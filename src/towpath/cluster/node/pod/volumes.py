@@ -17,6 +17,7 @@ from towpath.cluster.node.pod.fields import FieldError
 from towpath.cluster.node.pod.projection import TokenSource, VolumeError, plan_files, write_files
 from towpath.cluster.node.pod.references import Config, MissingConfigError
 from towpath.cluster.node.sandbox.argv import Mount
+from towpath.cluster.node.sandbox.beneath import open_beneath
 from towpath.kube.objects import Object, find_path
 
 ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -76,10 +77,13 @@ class PodVolumes:
             if source is None:
                 raise MountError(f'volumeMounts of container "{container.get("name")}": no volume "{name}"')
             subpath = mount.get("subPath") or expand(mount.get("subPathExpr") or "", env)
-            if subpath:
-                source = _resolve_subpath(source, subpath, make=name not in self._read_only)
-            read_only = bool(mount.get("readOnly")) or name in self._read_only
-            found.append(Mount(str(source), mount["mountPath"], read_only))
+            ours = name in self._read_only  # nobody else writes there
+            inner = _resolve_subpath(source, subpath, make=not ours) if subpath else ""
+            read_only = bool(mount.get("readOnly")) or ours
+            if ours:
+                found.append(Mount(str(source / inner), mount["mountPath"], read_only))
+            else:
+                found.append(Mount(str(source), mount["mountPath"], read_only, inner))
         return found
 
     def remove(self) -> None:
@@ -149,16 +153,21 @@ def with_service_account(pod: Object, account: Object | None) -> Object:
     return {**pod, "spec": {**spec, "volumes": [*(spec.get("volumes") or []), volume]}}
 
 
-def _resolve_subpath(volume: Path, subpath: str, *, make: bool) -> Path:
+def _resolve_subpath(volume: Path, subpath: str, *, make: bool) -> str:
+    """The part of a volume, relative and without links."""
     if subpath.startswith("/") or ".." in subpath.split("/"):
         raise MountError(f"subPath {subpath!r} is refused (ClimbsOut): it must stay inside the volume")
     # A workload may have put a link there that leads out of its volume; what it leads to must not be mounted.
     root, path = volume.resolve(), (volume / subpath).resolve()
     if os.path.commonpath([root, path]) != str(root):
         raise MountError(f"subPath {subpath!r} is refused (LinkEscape): a symbolic link leads out of the volume")
-    if not path.exists():
-        if not make:
-            raise MountError(f"subPath {subpath!r} does not exist in the volume")
-        path.mkdir(parents=True)
-        path.chmod(0o777)
-    return path
+    inner = "" if path == root else str(path.relative_to(root))
+    if make:
+        # The workload may change what was looked at a moment ago; so, here and when it is mounted, no link is followed.
+        try:
+            os.close(open_beneath(str(root), inner, make="" if path.exists() else "directory", mode=0o777))
+        except OSError as error:
+            raise MountError(f"subPath {subpath!r} is refused (Changed): {error.strerror or error}") from error
+    elif not path.exists():
+        raise MountError(f"subPath {subpath!r} does not exist in the volume")
+    return inner

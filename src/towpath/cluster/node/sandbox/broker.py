@@ -9,7 +9,7 @@ It speaks JSON over a SOCK_SEQPACKET pair, file descriptors riding along; one an
 
     {"op":"pod","name","address"} · {"op":"forget","name"} · {"op":"sockets","count"} -> fds
     {"op":"listen","kind","address","port"} -> fd
-    {"op":"spawn","argv","env","network","join","directory","cgroups","limits"} + fds for 1, 2, 3, … -> {"pid"}
+    {"op":"spawn","argv","env","network","join","directory","cgroups","limits","stage"} + fds for 1, 2, 3, … -> {"pid"}
 """
 
 import array
@@ -117,7 +117,8 @@ class Broker:
         try:
             self._become_child(message, descriptors, parent)
         except BaseException as error:  # noqa: BLE001 - a fork must never return into the broker's loop
-            os.write(2, f"{message['argv'][0]}: {error}\n".encode())
+            # By its name alone: in the form, and so as one, of bubblewrap's own complaints.
+            os.write(2, f"{os.path.basename(message['argv'][0])}: {error}\n".encode())  # noqa: PTH119
         os._exit(CANNOT_EXECUTE)
 
     def _become_child(self, message: Request, descriptors: list[int], parent: int) -> None:
@@ -136,6 +137,8 @@ class Broker:
             _set_limits(message["limits"])
         if message.get("network") and self._hub is not None:
             self._hub.enter_pod(message["network"])
+        if message.get("stage"):
+            _put_mounts_together(message["stage"])
         if message.get("join"):
             _join(message["join"])
         if message.get("directory"):
@@ -190,6 +193,12 @@ def _set_limits(limits: dict[str, int]) -> None:
 
     for name, value in limits.items():
         resource.setrlimit(getattr(resource, name), (value, value))
+
+
+def _put_mounts_together(steps: list[dict[str, Any]]) -> None:
+    from towpath.cluster.node.sandbox.binds import carry_out  # noqa: PLC0415 - only a fork needs it
+
+    carry_out(steps)
 
 
 def _join(pid: int) -> None:

@@ -11,11 +11,12 @@ import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from towpath.cluster.node.sandbox.argv import Sandbox, prepare_argv, prepare_options
 from towpath.cluster.node.sandbox.launcher import KILLED, Child, Launcher, SandboxError, Spawn
 from towpath.cluster.node.sandbox.processes import find_children, find_name
+from towpath.cluster.node.sandbox.staging import plan_staging
 
 # 64 KiB: the size of a pipe, so one read empties it.
 READ_BYTES = 64 * 1024
@@ -193,7 +194,8 @@ async def start_container(
         opened += [status, status_end]
         options = os.memfd_create("options", os.MFD_CLOEXEC)
         opened.append(options)
-        os.write(options, prepare_options(sandbox))
+        staged, steps = plan_staging(sandbox)
+        os.write(options, prepare_options(staged))
         os.lseek(options, 0, os.SEEK_SET)
         child = await launcher.spawn(
             Spawn(
@@ -204,6 +206,7 @@ async def start_container(
                 network=placement.network,
                 cgroups=placement.cgroups,
                 limits=placement.limits,
+                stage=[asdict(step) for step in steps],
             )
         )
         opened.remove(output)

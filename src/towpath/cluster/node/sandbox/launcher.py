@@ -59,6 +59,7 @@ class Spawn:
     directory: str = ""
     cgroups: Sequence[str] = ()  # files to which it writes itself before it executes
     limits: Mapping[str, int] = field(default_factory=dict)
+    stage: Sequence[Mapping[str, Any]] = ()  # mounts to put together before it executes, see `staging.Step`
 
 
 class Child:
@@ -178,6 +179,7 @@ class Launcher:
             "directory": request.directory,
             "cgroups": list(request.cgroups),
             "limits": dict(request.limits),
+            "stage": [dict(step) for step in request.stage],
         }
         answer, _ = await self._request(message, [request.stdout, request.stderr, *request.passed])
         child: Child = answer["child"]

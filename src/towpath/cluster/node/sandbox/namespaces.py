@@ -1,4 +1,4 @@
-"""The kernel calls behind a sandbox that Python 3.11 does not offer: unshare, setns, prctl.
+"""The kernel calls behind a sandbox that Python 3.11 does not offer: unshare, setns, prctl, mount.
 
 Only the broker process uses them: it is single-threaded, which `setns` and `unshare` of a user namespace demand. All
 raise OSError. Standard library only, see `broker`.
@@ -14,6 +14,17 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+
+_MS_RDONLY = 1
+_MS_REMOUNT = 32
+_MS_BIND = 4096
+_MS_REC = 16384
+_MS_PRIVATE = 1 << 18
+_MS_RELATIME = 1 << 21
+# What a mount may have been made with elsewhere and a remount here must repeat: nosuid, nodev, noexec, noatime,
+# nodiratime, by the same numbers in statvfs and mount; relatime has two.
+_KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
+_ST_RELATIME = 4096
 
 _PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
@@ -65,6 +76,33 @@ def become_root_of_new_user_namespace(*, others: int = 0) -> None:
     for name, content in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123 - pathlib is memory here
             file.write(content)
+
+
+def unshare_mounts() -> None:
+    """Move into a mount namespace of this process's own, from which nothing gets out."""
+    try:
+        unshare(CLONE_NEWNS)
+    except PermissionError:  # root without CAP_SYS_ADMIN, as in a container
+        become_root_of_new_user_namespace(others=CLONE_NEWNS)
+    _check(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None))
+
+
+def bind_mount(source: int, point: int) -> None:
+    """Show what one descriptor stands for at the place of another."""
+    flags = ctypes.c_ulong(_MS_BIND | _MS_REC)
+    _check(_libc.mount(_path_of(source), _path_of(point), None, flags, None))
+
+
+def remount_read_only(root: int) -> None:
+    """Make a mount read-only, by a descriptor of its root."""
+    present = os.statvfs(root).f_flag
+    kept = present & _KEPT_FLAGS | (_MS_RELATIME if present & _ST_RELATIME else 0)
+    flags = ctypes.c_ulong(_MS_REMOUNT | _MS_BIND | _MS_RDONLY | kept)
+    _check(_libc.mount(None, _path_of(root), None, flags, None))
+
+
+def _path_of(descriptor: int) -> bytes:
+    return b"/proc/self/fd/%d" % descriptor
 
 
 def open_own(name: str) -> int:

@@ -128,7 +128,7 @@ def link_mounts(sandbox: Sandbox, root: Path) -> None:
             remove_tree(place)
         else:
             place.unlink(missing_ok=True)
-        place.symlink_to(mount.source)
+        place.symlink_to(mount.path)
 
 
 def _find_program(name: str, search: str, root: str, exists: Exists) -> str:

@@ -56,8 +56,8 @@ def test_a_sub_path_is_one_file_or_a_directory_that_is_made(volumes: PodVolumes)
     [mount] = volumes.mounts(container(subPath="a"), {})
     assert Path(mount.source).read_text() == "1"
     [made] = volumes.mounts(container(name="e", subPathExpr="logs/$(NAME)"), {"NAME": "web"})
-    assert Path(made.source).is_dir()
-    assert made.source.endswith("logs/web")
+    assert Path(made.path).is_dir()
+    assert made.path.endswith("e/logs/web")
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc", "a/../../x"])

@@ -1,6 +1,9 @@
 from dataclasses import replace
+from typing import Any
 
-from towpath.cluster.node.sandbox.argv import Mount, Sandbox, prepare_argv, prepare_options
+import pytest
+
+from towpath.cluster.node.sandbox.argv import Mount, OptionError, Sandbox, prepare_argv, prepare_options
 
 POD_TMP = "/tmp"  # noqa: S108 - the pod's
 PLAIN = Sandbox(layers=["/l1", "/l2"], command=["serve", "--port", "1"], env={"A": "b c"}, uid=7, gid=8, hostname="web")
@@ -72,3 +75,36 @@ def test_a_volume_at_tmp_is_not_covered() -> None:
 def test_without_overlayfs_the_containers_own_copy_is_bound() -> None:
     options = options_of(replace(PLAIN, layers=["/copy"], overlay=False))
     assert options[options.index("/copy") - 1 : options.index("/copy") + 2] == ["--bind", "/copy", "/"]
+
+
+def test_a_working_directory_is_made_by_bubblewrap_only_where_no_link_can_be() -> None:
+    mounts = [Mount("/h", "/data")]
+    for directory in ("/data", "/data/w", "/proc/self/cwd", "/dev/shm"):  # noqa: S108 - the pod's
+        options = options_of(replace(PLAIN, mounts=mounts, directory=directory))
+        assert directory not in after(options, "--dir")
+        assert after(options, "--chdir") == [directory]
+    assert "/database" in after(options_of(replace(PLAIN, mounts=mounts, directory="/database")), "--dir")
+
+
+def test_tmp_is_made_where_it_leads() -> None:
+    assert "/var/tmp" in after(options_of(replace(PLAIN, temporary="/var/tmp")), "--dir")  # noqa: S108 - the pod's
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env": {"A": "x\0--bind\0/\0/mnt"}},
+        {"env": {"A\0--bind\0/\0/mnt": "x"}},
+        {"directory": "/\0--bind\0/\0/mnt"},
+        {"hostname": "a\0--bind"},
+        {"mounts": [Mount("/h", "/data\0--dev-bind\0/\0/mnt")]},
+    ],
+)
+def test_no_text_of_an_image_or_a_pod_becomes_an_option(changes: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="NulCharacter"):
+        prepare_options(replace(PLAIN, **changes))
+
+
+def test_programs_inside_may_be_kept_from_making_user_namespaces() -> None:
+    assert "--disable-userns" in options_of(replace(PLAIN, nested_namespaces=False))
+    assert "--disable-userns" not in options_of(PLAIN)
