@@ -2,9 +2,13 @@
 
 The kubelet's rules, with one addition: before a startup or readiness probe has ever succeeded, and once its initial
 delay is over, it also looks at short intervals (`EAGER_SECONDS`); such a look counts only if it succeeds. So a
-container is ready when it can answer, not when the period next ends, and thresholds keep their meaning.
+container is ready when it can answer, not when the period next ends, and thresholds keep their meaning. And a liveness
+probe first looks when the container has been ready, or one period after its start: a container that is starting is not
+sick, and nobody needs a warning of it.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,6 +82,7 @@ class Probe:
         *,
         clock: Clock,
         on_failure: Callable[[str], None],
+        ready: asyncio.Event | None = None,
     ) -> None:
         """Prepare; nothing is done yet.
 
@@ -87,12 +92,14 @@ class Probe:
             look: one look, which keeps the time limit itself.
             clock: waiting.
             on_failure: told the message of each counted failure.
+            ready: set once the container has been ready, for a liveness probe to begin; None to begin at once.
         """
         self.kind = kind
         self._timing = timing
         self._look = look
         self._clock = clock
         self._on_failure = on_failure
+        self._ready = ready
 
     async def run(self, on_verdict: Callable[[bool], None]) -> None:
         """Look for ever (a startup probe: until it has succeeded); each decided verdict is told.
@@ -100,6 +107,7 @@ class Probe:
         A liveness or startup probe ends when it has failed for good.
         """
         tally = Tally(self._timing)
+        begun = self._clock.monotonic()
         if self._timing.initial_delay:
             await self._clock.sleep(self._timing.initial_delay)
         if self.kind is not ProbeKind.LIVENESS and await self._look_eagerly(tally):
@@ -107,6 +115,8 @@ class Probe:
             if self.kind is ProbeKind.STARTUP:
                 return
             await self._clock.sleep(self._timing.period)
+        if self.kind is ProbeKind.LIVENESS and self._ready is not None:
+            await self._wait_ready(self._ready, begun + self._timing.period)
         while True:
             outcome = await self._look()
             if not outcome.success:
@@ -116,6 +126,17 @@ class Probe:
                 if self.kind is ProbeKind.STARTUP or (self.kind is ProbeKind.LIVENESS and not outcome.success):
                     return
             await self._clock.sleep(self._timing.period)
+
+    async def _wait_ready(self, ready: asyncio.Event, until: float) -> None:
+        waiting = asyncio.ensure_future(ready.wait())
+        timer = asyncio.ensure_future(self._clock.sleep(max(until - self._clock.monotonic(), 0.0)))
+        try:
+            await asyncio.wait({waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (waiting, timer):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
     async def _look_eagerly(self, tally: Tally) -> bool:
         """Whether an eager look, within the first period, found what was needed."""

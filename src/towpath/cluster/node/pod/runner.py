@@ -196,15 +196,24 @@ class ContainerRunner:
             self.state.ready = not self._container.get("readinessProbe")
             self._ports.on_change()
         looks = []
+        ready = asyncio.Event()
+        if startup is not None:
+            ready.set()  # it has answered
+
+        def told_ready(verdict: bool) -> None:
+            if verdict:
+                ready.set()
+            self._set_ready(verdict)
+
         readiness = self._make_probe(ProbeKind.READINESS, "readinessProbe", run)
         if readiness is not None:
-            looks.append(readiness.run(self._set_ready))
-        liveness = self._make_probe(ProbeKind.LIVENESS, "livenessProbe", run)
+            looks.append(readiness.run(told_ready))
+        liveness = self._make_probe(ProbeKind.LIVENESS, "livenessProbe", run, ready)
         if liveness is not None:
             looks.append(liveness.run(lambda verdict: None if verdict else _set(failed, "liveness")))
         await asyncio.gather(*looks)
 
-    def _make_probe(self, kind: ProbeKind, field: str, run: Run) -> Probe | None:
+    def _make_probe(self, kind: ProbeKind, field: str, run: Run, ready: asyncio.Event | None = None) -> Probe | None:
         spec = self._container.get(field)
         if not spec:
             return None
@@ -214,7 +223,7 @@ class ContainerRunner:
             self._event("Unhealthy", f"{kind} probe failed: {message}", warning=True)
 
         look = run.look(spec, timeout_seconds=timing.timeout)
-        return Probe(kind, timing, look, clock=self._ports.clock, on_failure=tell)
+        return Probe(kind, timing, look, clock=self._ports.clock, on_failure=tell, ready=ready)
 
     def _set_ready(self, verdict: bool) -> None:
         if self.state.ready != verdict:

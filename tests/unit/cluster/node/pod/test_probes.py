@@ -25,13 +25,14 @@ class Subject:
         self.looks.append(self.clock.monotonic())
         return self.answer
 
-    def run(self, kind: ProbeKind, **timing: float) -> asyncio.Task[None]:
+    def run(self, kind: ProbeKind, *, ready: asyncio.Event | None = None, **timing: float) -> asyncio.Task[None]:
         probe = Probe(
             kind,
             Timing(**timing),  # type: ignore[arg-type]
             self.look,
             clock=self.clock,
             on_failure=self.failures.append,
+            ready=ready,
         )
         return asyncio.create_task(probe.run(lambda verdict: self.verdicts.append((self.clock.monotonic(), verdict))))
 
@@ -94,6 +95,31 @@ async def test_a_liveness_probe_keeps_to_its_period_and_ends_when_it_failed(subj
     assert subject.looks == [0.0]
     await subject.clock.advance(1)
     assert subject.verdicts == [(10.0, False)]
+    assert task.done()
+
+
+async def test_a_liveness_probe_begins_when_the_container_has_been_ready(subject: Subject) -> None:
+    ready = asyncio.Event()
+    subject.run(ProbeKind.LIVENESS, ready=ready, period=10, failure_threshold=2)
+    await subject.clock.advance(3)
+    assert subject.looks == []
+    subject.answer = OK
+    ready.set()
+    await subject.clock.settle()
+    assert subject.looks == [3.0]
+    await subject.clock.advance(10)
+    assert subject.looks == [3.0, 13.0]
+    assert subject.failures == []
+
+
+@pytest.mark.parametrize(("delay", "first"), [(0, 10.0), (4, 10.0), (25, 25.0)])
+async def test_a_liveness_probe_begins_a_period_after_the_start_at_the_latest(
+    subject: Subject, delay: float, first: float
+) -> None:
+    task = subject.run(ProbeKind.LIVENESS, ready=asyncio.Event(), initial_delay=delay, period=10, failure_threshold=2)
+    await subject.clock.advance(60)
+    assert subject.looks == [first, first + 10]
+    assert subject.verdicts == [(first + 10, False)]  # from there on as many failures as ever
     assert task.done()
 
 

@@ -192,6 +192,28 @@ async def test_a_failed_liveness_probe_stops_the_run_with_the_pods_grace_and_res
     assert subject.state.last.exit_code == 143
 
 
+async def test_a_normal_start_writes_no_warning_of_its_liveness_probe(subject: Subject) -> None:
+    starting = Outcome(success=False, message="connection refused")
+    subject.runtime.answers = {"readiness": starting, "liveness": starting}
+    subject.begin(livenessProbe={"kind": "liveness"}, readinessProbe={"kind": "readiness"})
+    await subject.clock.advance(2)
+    run = subject.runtime.runs[0]
+    run.answers.clear()
+    await subject.clock.advance(30)
+    assert subject.state.ready
+    assert subject.events.messages("Unhealthy") == []
+    run.answers["liveness"] = Outcome(success=False, message="sick")
+    await subject.clock.advance(10)
+    assert subject.events.messages("Unhealthy") == ["Liveness probe failed: sick"]
+
+
+async def test_a_liveness_probe_begins_at_once_when_the_startup_probe_has_passed(subject: Subject) -> None:
+    subject.runtime.answers = {"liveness": Outcome(success=False, message="sick")}
+    subject.begin(livenessProbe={"kind": "liveness"}, startupProbe={"kind": "startup"})
+    await subject.clock.advance(1)
+    assert subject.events.messages("Unhealthy") == ["Liveness probe failed: sick"]
+
+
 async def test_a_container_that_cannot_be_configured_is_tried_again(subject: Subject) -> None:
     subject.runtime.refusal = ContainerConfigError('configmap "x" not found')
     subject.begin()
