@@ -183,7 +183,9 @@ class World:
         digest = str(self.artifacts.add(tag, commit))
         self.environment_artifacts.images = self.artifacts.images
         healthy_since = None if verified_seconds is None else self.clock.now() - verified_seconds
-        self.runtime.standings["dev", "sensor"] = Standing(digest, healthy_since, "" if healthy_since else "crashing")
+        self.runtime.standings["dev", "sensor"] = Standing(
+            digest, healthy_since, "" if healthy_since else "crashing", degraded=healthy_since is None
+        )
         return tag
 
     async def pinned(self, environment: str = "prod") -> str:

@@ -1,5 +1,6 @@
 """What the gate and the rollback ask about the runtime, answered by the reconciler."""
 
+from towpath.kube.health import Health
 from towpath.observe.sources import Applications
 from towpath.promote.gate.evidence import Standing
 from towpath.promote.rollback import Standing as PastStanding
@@ -20,14 +21,17 @@ class ReconciledRuntime:
         if status is None or status.desired is None:
             return None
         digest = status.desired.digest
+        degraded = status.health is Health.DEGRADED
         running = set(status.live_digests)
         if running - {digest}:
             # Two versions at once: neither has been proven alone.
-            return Standing(digest, None, f"a rollout is under way: {status.message or 'old pods still run'}")
+            message = f"a rollout is under way: {status.message or 'old pods still run'}"
+            return Standing(digest, None, message, degraded=degraded)
         verdict = self._reconciler.verdicts.find(environment, service, digest)
         if verdict is None or verdict.outcome is not Outcome.HEALTHY:
             reason = verdict.reason if verdict else ""
-            return Standing(digest, None, status.message or reason or status.health.value.lower())
+            message = status.message or reason or status.health.value.lower()
+            return Standing(digest, None, message, degraded=degraded)
         return Standing(digest, verdict.since)
 
     async def standing_of(self, environment: str, service: str, digest: str) -> PastStanding:

@@ -8,6 +8,7 @@ from fakes.promotion_world import World, digest_of, make_world
 from towpath.errors import ConflictError, NotFoundError, UserError
 from towpath.oci.tags import sha_tag
 from towpath.promote.gate import Verdict
+from towpath.promote.gate.evidence import Standing
 from towpath.promote.ledger import read_ledger
 from towpath.promote.promotion import ATTEMPTS, PromotionOutcome, PromotionRequest, promote
 from towpath.promote.trailers import Act
@@ -158,6 +159,17 @@ async def test_a_version_that_is_unhealthy_in_dev_is_refused(world: World) -> No
 
     assert outcome.verdict is Verdict.FAILED
     assert evidence(outcome, "verified before") == "unhealthy in dev: crashing"
+
+
+async def test_a_version_that_is_still_starting_in_dev_lacks_evidence(world: World) -> None:
+    tag = await world.build("second")
+    digest = str(world.artifacts.images[tag].descriptor.digest)
+    world.runtime.standings["dev", "sensor"] = Standing(digest, None, "0 of 1 pods ready")
+
+    outcome = await promote(world.desk(), asked())
+
+    assert outcome.verdict is Verdict.INSUFFICIENT
+    assert evidence(outcome, "verified before") == "not healthy in dev yet: 0 of 1 pods ready"
 
 
 async def test_an_unfinished_soak_is_no_failure_but_no_pass_either(world: World) -> None:

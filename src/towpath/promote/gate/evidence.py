@@ -53,12 +53,14 @@ class Artifacts(Protocol):
 class Standing:
     """How an environment runs a service: the digest, and since when it has been healthy without a break.
 
-    `healthy_since` is wall time, None while it is not healthy; `message` says why not.
+    `healthy_since` is wall time, None while it is not healthy; `message` says why not, and `degraded` whether that is a
+    fault or only not finished (a rollout, a start).
     """
 
     digest: str
     healthy_since: float | None
     message: str = ""
+    degraded: bool = False
 
 
 class Runtime(Protocol):

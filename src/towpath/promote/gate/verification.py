@@ -27,8 +27,12 @@ async def check(candidate: Candidate, evidence: Evidence) -> CheckResult:
             f"{before} runs {standing.digest[:19]}, not {digest[:19]}",
             f"let {before} run {candidate.tag} first, or promote what it runs",
         )
-    if standing.healthy_since is None:
+    if standing.healthy_since is None and standing.degraded:
         return failed(NAME, f"unhealthy in {before}: {standing.message}", f"mend it; see `towpath explain {before}`")
+    if standing.healthy_since is None:
+        return insufficient(
+            NAME, f"not healthy in {before} yet: {standing.message}", f"see `towpath explain {before}`, or add --wait"
+        )
     soaked = max(evidence.now - standing.healthy_since, 0.0)
     needed = candidate.environment.soak_seconds
     if soaked < needed:
