@@ -23,8 +23,8 @@ from towpath.kubeclient.request import PreparedRequest
 from towpath.kubeclient.response import parse_error
 from towpath.kubeclient.tls import create_tls_context
 
-# 16: past that, neither a k3s on two cores nor the embedded cluster answers more requests a second (docs/adr).
-CONCURRENCY = 16
+# 8: more of them bring no more answers a second on two cores, and httpcore's pool costs time with their square.
+CONCURRENCY = 8
 # kube-apiserver's own --request-timeout is 60 s.
 TIMEOUT_SECONDS = 65.0
 ATTEMPTS = 6
