@@ -18,8 +18,13 @@ from towpath.aio.tasks import Background
 from towpath.cluster.client import EmbeddedClient
 from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
 from towpath.cluster.node.config_watch import EVERYTHING, follow_changes
-from towpath.cluster.node.housekeeping import find_memory_directory, machine_name, remove_leftovers
-from towpath.cluster.node.image.layers import remove_tree
+from towpath.cluster.node.housekeeping import (
+    MemoryDirectory,
+    claim_memory_directory,
+    machine_name,
+    remove_abandoned,
+    remove_leftovers,
+)
 from towpath.cluster.node.image.store import ImageSource, ImageStore
 from towpath.cluster.node.network.cluster_network import HOST_IP, ClusterNetwork
 from towpath.cluster.node.network.names import SERVICE_NAME_LABEL
@@ -101,7 +106,7 @@ class NodeAgent:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._background = Background()
         self._closing = False
-        self._memory: Path | None = None
+        self._memory: MemoryDirectory | None = None
         self._found: Isolation | None = None
         self._node: Node | None = None
         self._images: ImageStore | None = None
@@ -121,7 +126,9 @@ class NodeAgent:
     async def start(self) -> None:
         """Probe the machine, register the node, and begin to run its pods."""
         self._data.mkdir(parents=True, exist_ok=True)
-        self._memory = find_memory_directory(self._data)
+        self._memory = claim_memory_directory(self._data)
+        for abandoned in remove_abandoned():
+            log.info("%s is of a platform that has ended and is removed", abandoned)
         await self._probe()
         self._node = self._prepare_shared()
         self._router = self._make_router()
@@ -137,7 +144,7 @@ class NodeAgent:
             )
         await self._register()
         existing = await self._client.list(POD)
-        remove_leftovers(self._data, self._memory, existing.items)
+        remove_leftovers(self._data, self._memory.path if self._memory is not None else None, existing.items)
         self._router.start()
         self._background.run_forever("watch of Pod", self._pods.run)
 
@@ -175,7 +182,8 @@ class NodeAgent:
     async def _remove_traces(self) -> None:
         """Leave nothing outside of the data directory: no secrets in memory, no control groups."""
         if self._memory is not None:
-            remove_tree(self._memory)
+            self._memory.release()
+            self._memory = None
         if self._cgroups is not None:
             for _ in range(GROUP_LOOKS):
                 if self._cgroups.close():
@@ -220,7 +228,7 @@ class NodeAgent:
             allocatable=read_capacity(self._data),
             services=self._services.in_namespace,
             pods=self._data / "pods",
-            memory=self._memory,
+            memory=self._memory.path if self._memory is not None else None,
             logs=self._data / "logs",
         )
 
