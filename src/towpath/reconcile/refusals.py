@@ -8,6 +8,8 @@ from towpath.kube.errors import ApiError, ApiNotFoundError, ForbiddenError, Inva
 from towpath.kube.objects import ObjectKey
 
 _WORKLOADS = frozenset({"StatefulSet", "Deployment", "ReplicaSet", "DaemonSet"})
+# How upstream answers an apply with unknown or ill-typed fields: with 500, though it is Git that has to be mended.
+_UNTYPED = "failed to create typed patch object"
 # 6: a screen holds them; the rest is counted.
 _SHOWN = 6
 
@@ -49,6 +51,8 @@ def explain_refusal(key: ObjectKey, error: ApiError) -> Refusal:
     if isinstance(error, ApiNotFoundError):
         hint = f"the cluster does not serve {key.kind}, or namespace {key.namespace or '(none)'} does not exist"
         return Refusal(key, error.reason, error.message, hint)
+    if error.message.startswith(_UNTYPED):
+        return Refusal(key, "Invalid", error.message, "correct the manifest in Git", is_permanent=True)
     if error.code == 400:
         return Refusal(key, error.reason, error.message, error.hint or "correct the manifest in Git", is_permanent=True)
     return Refusal(key, error.reason, error.message, error.hint)

@@ -43,3 +43,9 @@ def test_all_refusals_are_told_and_the_rest_is_counted() -> None:
     assert error.message.count("\n") == 6
     assert error.message.endswith("and 2 more")
     assert error.hint == "mend"
+
+
+def test_an_unknown_field_is_the_manifests_fault_though_the_server_blames_itself() -> None:
+    said = "failed to create typed patch object (dev/sensor; apps/v1, Kind=StatefulSet): .spec.x: field not declared"
+    refusal = explain_refusal(KEY, ApiError(said))
+    assert (refusal.reason, refusal.hint, refusal.is_permanent) == ("Invalid", "correct the manifest in Git", True)
