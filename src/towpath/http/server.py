@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # 75: longer than the pauses between a client's requests, so that connections are used again.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 512
+GOODBYE_SECONDS = 1.0
+GOODBYE_STEP_SECONDS = 0.001
 
 
 class ListenError(UserError):
@@ -140,7 +142,11 @@ class Listener:
         for connection in list(self._state.connections):
             connection.transport.abort()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._server.wait_closed(), 1.0)
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._server.wait_closed()
+                # A transport closes its socket in a later turn of the loop, TLS after some; each then leaves this set.
+                while self._state.connections:
+                    await asyncio.sleep(GOODBYE_STEP_SECONDS)
         self._server = None
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
