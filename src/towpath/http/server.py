@@ -144,8 +144,8 @@ class Listener:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._server.wait_closed()
-                # A transport closes its socket in a later turn of the loop, TLS after some; each then leaves this set.
-                while self._state.connections:
+                # A transport closes its socket in a later turn of the loop, TLS after some; then it leaves this set.
+                while self._state.connections:  # noqa: ASYNC110 - the protocol class tells nobody when one leaves
                     await asyncio.sleep(GOODBYE_STEP_SECONDS)
         self._server = None
 
