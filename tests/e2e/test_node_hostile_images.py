@@ -220,3 +220,9 @@ async def test_mounts_inside_mounts_work_with_their_own_rights(host: Host) -> No
     assert said == "30\n['a', 'in', 'ro'] ['deep', 'work'] ['c'] /data/in/work\nTrue\n"
     assert pod["status"]["phase"] == "Succeeded"
     host.assert_untouched()
+
+
+async def test_a_program_can_make_no_user_namespace_to_be_root_in(host: Host) -> None:
+    program = "import ctypes; print(ctypes.CDLL(None).unshare(0x10000000))"
+    await host.run({}, program)
+    assert await host.log() == "-1\n"

