@@ -41,7 +41,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def expose(
-    world: NodeWorld, name: str, pods: list[Object], *, headless: bool = False, port: int = 8080
+    world: NodeWorld, name: str, pods: list[Object], *, headless: bool = False, port: int = 8080, target: int = 8080
 ) -> Object:
     """A Service with an EndpointSlice of these pods."""
     service = await world.create(
@@ -66,7 +66,7 @@ async def expose(
                 "labels": {"kubernetes.io/service-name": name},
             },
             "addressType": "IPv4",
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "ports": [{"name": "http", "port": target, "protocol": "TCP"}],
             "endpoints": [
                 {
                     "addresses": [find_path(pod, "status", "podIP")],
@@ -190,6 +190,41 @@ async def test_a_service_without_ready_pods_refuses_at_once(world: NodeWorld) ->
     reader, writer = await asyncio.open_connection(host, port)
     with pytest.raises(ConnectionResetError):
         await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+
+def at(address: str) -> Object:
+    """What `expose` needs of a pod, with an address that somebody made up."""
+    return {"metadata": {"name": "made-up"}, "status": {"podIP": address}}
+
+
+async def test_a_service_never_leads_to_a_program_of_the_host(world: NodeWorld) -> None:
+    reached = []
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reached.append(writer.get_extra_info("peername"))
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        target = server.sockets[0].getsockname()[1]
+        hosts = ["127.0.0.1", "0.0.0.0"]  # noqa: S104 - the kernel takes it for the loopback
+        await expose(world, "sly", [at(host) for host in hosts], target=target)
+        host, port = await loopback_of(world, "sly")
+        reader, writer = await asyncio.open_connection(host, port)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+    assert reached == []
+
+
+async def test_a_service_leads_to_the_declared_port_of_a_pod_on_the_hosts_network(world: NodeWorld) -> None:
+    container = {"env": [{"name": "BIND", "value": "127.0.0.1"}], "ports": [{"containerPort": 8080}]}
+    await world.run_pod("shared", container=container, hostNetwork=True)
+    await expose(world, "shared", [at("127.0.0.1")], port=8081)
+    host, port = await loopback_of(world, "shared")
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"shared")
     writer.close()
 
 

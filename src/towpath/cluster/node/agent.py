@@ -239,7 +239,7 @@ class NodeAgent:
                 client=self._client,
                 find_service=lambda key: self._services.find(NamespacedName(*key)),
                 slices=self._slices.in_namespace,
-                connect=network.connect,
+                connect=network.connect_endpoint,
                 loopback_of=network.loopback_of,
                 listen_in_hub=network.listen_in_hub if network.has_hub else None,
             )

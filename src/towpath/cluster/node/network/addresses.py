@@ -23,6 +23,7 @@ class AddressPool:
     """The addresses of pods: none is handed out twice, and none soon after it was given back."""
 
     def __init__(self, network: str) -> None:
+        self.network = network
         parsed = ipaddress.IPv4Network(network)
         self._first = int(parsed.network_address) + 2  # .0 is the network, .1 the gateway
         self._last = int(parsed.broadcast_address) - 1

@@ -7,10 +7,11 @@ host's. When the broker that holds the hub crashes, the hub is laid out again an
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from towpath.cluster.node.network.dns import NameServer
 from towpath.cluster.node.network.hosts import format_hosts, format_resolv_conf, service_entries
 from towpath.cluster.node.network.names import NameTable
 from towpath.cluster.node.network.proxy import Proxy
+from towpath.cluster.node.network.reach import is_local_address, refuse_endpoint
 from towpath.cluster.node.network.services import connect_from_host, connect_socket
 from towpath.cluster.node.sandbox.argv import Mount
 from towpath.cluster.node.sandbox.launcher import HubNetwork, Launcher, SandboxError
@@ -167,6 +169,24 @@ class ClusterNetwork:
         except SandboxError as error:
             raise ConnectionRefusedError(error.errno or 111, error.message) from error
         return await connect_socket(unconnected, host, port)
+
+    async def connect_endpoint(self, host: str, port: int) -> socket.socket:
+        """A TCP connection to an endpoint of a Service. Raises OSError, also for one that Services must not reach."""
+        declared = {(self._settings.api_host, self._settings.api_port), *self._host_ports()}
+        range_ = ipaddress.IPv4Network(self._pool.network)
+        reason = refuse_endpoint(host, port, pods=range_, declared=declared, is_local=is_local_address)
+        if reason:
+            log.warning("endpoint %s:%d of a Service is not reached: %s", host, port, reason)
+            raise PermissionError(errno.EACCES, reason)
+        return await self.connect(host, port)
+
+    def _host_ports(self) -> Iterator[tuple[str, int]]:
+        """Where pods on the host's network say that they listen."""
+        for attached in self._pods.values():
+            if _is_on_host(attached.pod):
+                for container in find_path(attached.pod, "spec", "containers") or []:
+                    for port in container.get("ports") or []:
+                        yield HOST_IP, int(port.get("containerPort") or 0)
 
     async def attach(self, pod: Object, directory: Path) -> AttachedPod:
         """Give a pod its address, namespace and files. Raises SandboxError, OSError."""
