@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes bench docs recording lock clean
+.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes conformance bench docs recording lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ kubernetes: $(STAMP)  ## build the real control plane for the tests, once (needs
 
 test-kubernetes: $(STAMP) $(if $(KUBECONFIG),,kubernetes)  ## judge by a real Kubernetes: ours, or KUBECONFIG=… yours
 	$(BIN)/python -m pytest -m kubernetes tests/contract tests/kubernetes
+
+conformance: $(STAMP) kubernetes  ## run the contract on all clusters and write docs/conformance.md from the results
+	$(BIN)/python -m pytest tests/contract tests/kubernetes --conformance docs/conformance.md
 
 bench: $(STAMP)  ## measure; writes the tables of docs/performance.md (buildah is compared when present)
 	$(BIN)/python -m bench

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kubernetes.build import NotBuildableError, ensure_built
-from kubernetes.control_plane import running_control_plane
+from kubernetes.control_plane import ControlPlane, running_control_plane
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
 
@@ -18,6 +18,14 @@ def control_plane_binary() -> Path:
         return ensure_built()
     except NotBuildableError as error:
         pytest.skip(f"NOT RUN: needs a control plane of its own: {error}")
+
+
+@pytest.fixture
+def own_control_plane(control_plane_binary: Path, tmp_path: Path) -> Iterator[ControlPlane]:
+    """A control plane of the test's own, which it may break; without controllers."""
+    del control_plane_binary
+    with running_control_plane(tmp_path, controllers=False) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ class Component:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
+    flags: Sequence[str]
 
     def require_alive(self) -> None:
         """Raises ControlPlaneError when it has ended."""
@@ -82,9 +83,23 @@ class ControlPlane:
                 cwd=self.directory,
                 start_new_session=True,  # an interrupt at the keyboard is for the tests, which then end it
             )
-        component = Component(name, process, log)
+        component = Component(name, process, log, flags)
         self.components.append(component)
         return component
+
+    def restart(self, name: str) -> None:
+        """End a component and start it again with the same flags; the API is ready when this returns."""
+        component = next(one for one in self.components if one.name == name)
+        component.end()
+        self.components.remove(component)
+        self.run(name, component.flags)
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait for the API. Raises ControlPlaneError."""
+        port = int(self.url.rpartition(":")[2])
+        admin = KeyPair(self.directory / "admin.crt", self.directory / "admin.key")
+        _wait(self, lambda: _answers(port, "/readyz", self.authority, admin))
 
     def end(self) -> None:
         """End everything, what was started last first."""
@@ -110,7 +125,7 @@ def running_control_plane(directory: Path, *, controllers: bool = True) -> Itera
         plane.run("etcd", _etcd_flags(directory, etcd_port, peer_port))
         plane.run("kube-apiserver", _apiserver_flags(plane, etcd_port, port))
         admin = KeyPair(directory / "admin.crt", directory / "admin.key")
-        _wait(plane, lambda: _answers(port, "/readyz", authority, admin))
+        plane.wait_until_ready()
         if controllers:
             plane.run("kube-controller-manager", _controller_manager_flags(plane))
             plane.run("kube-scheduler", _scheduler_flags(plane))

@@ -94,8 +94,9 @@ class Generator:
     def direct(self, body: Any) -> None:
         """Put the directives of strategic merge into some lists and mappings."""
         if isinstance(body, dict):
-            for value in body.values():
-                self.direct(value)
+            for key, value in body.items():
+                if key != "metadata":
+                    self.direct(value)
             if "metadata" in body:
                 return
             if "containers" in body and self.chance(0.3):

@@ -124,7 +124,8 @@ def _job(obj: Object) -> None:
     labels = template["metadata"].get("labels")
     metadata = obj.setdefault("metadata", {})
     if labels and not metadata.get("labels"):
-        metadata["labels"] = dict(labels)
+        # The same mapping, as upstream: what the server adds to the template's labels is then added to these too.
+        metadata["labels"] = labels
 
 
 def _endpoint_slice(obj: Object) -> None:

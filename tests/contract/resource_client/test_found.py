@@ -3,7 +3,7 @@
 import pytest
 
 from contract.resource_client.worlds import CONFIG_MAP, DEPLOYMENT, SERVICE, World, options
-from towpath.kube.errors import ApiError, ApiNotFoundError, InvalidError
+from towpath.kube.errors import AlreadyExistsError, ApiError, ApiNotFoundError, InvalidError
 from towpath.kube.objects import GVK, Object
 from towpath.kube.requests import FieldValidation, Patch, PatchType
 
@@ -75,6 +75,22 @@ async def test_a_job_without_labels_takes_those_of_its_template(world: World) ->
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
     created = await world.client.create(job, options())
     assert created["metadata"]["labels"] == created["spec"]["template"]["metadata"]["labels"]
+
+
+async def test_a_job_with_labels_of_its_own_keeps_them_even_if_its_template_has_the_same(world: World) -> None:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "registry.test/job:1"}]}
+    template = {"metadata": {"labels": {"a": "1"}}, "spec": pod}
+    metadata = {"name": "migrate", "namespace": world.namespace, "labels": {"a": "1"}}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+    assert (await world.client.create(job, options()))["metadata"]["labels"] == {"a": "1"}
+
+
+async def test_a_name_taken_by_what_is_being_deleted_is_refused_with_that_reason(world: World) -> None:
+    await world.client.create(world.config_map(finalizers=["contract.test/hold"]), options())
+    await world.delete(CONFIG_MAP, "settings")
+    with pytest.raises(AlreadyExistsError, match=r'^object is being deleted: configmaps "settings" already exists$'):
+        await world.client.create(world.config_map(), options())
+    await world.merge(CONFIG_MAP, "settings", {"metadata": {"finalizers": None}})
 
 
 async def test_a_resource_reference_has_a_divisor(world: World) -> None:

@@ -15,7 +15,17 @@ from towpath.cluster.kernel.addresses import AddressRange
 from towpath.cluster.kernel.kinds import STATUS_AT_CREATION, get_resource, has_status
 from towpath.cluster.kernel.namespaces import FINALIZER, namespace_key
 from towpath.cluster.kernel.store import Store
-from towpath.kube.objects import GVK, Object, ObjectKey, find_path, metadata_of, name_of, namespace_of, uid_of
+from towpath.kube.objects import (
+    GVK,
+    Object,
+    ObjectKey,
+    find_path,
+    labels_of,
+    metadata_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
 from towpath.kube.resources import Resource
 
 SERVICES = ObjectKey("", "Service", "", "")
@@ -61,6 +71,8 @@ class Admission:
             self._keep_address(live=live, new=new)
         elif kind == "StatefulSet":
             _spell_service_name(new)
+        elif kind == "Job" and labels_of(new):
+            new["metadata"]["labels"] = dict(labels_of(new))  # shared with the template no longer than this
         elif kind == "Namespace":
             new["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name_of(new)
             # The finalizer of the content is taken away by the kernel alone.
@@ -135,8 +147,8 @@ def _select_by_uid(job: Object) -> None:
     given = template.get("labels") or {}
     template["labels"] = {**given, **labels, **legacy}
     metadata = job.setdefault("metadata", {})
-    # A Job without labels of its own has its template's (a default), so it gets these too.
-    if (metadata.get("labels") or {}) in ({}, given):
+    # A Job without labels of its own shares its template's (a default), so it gets these too.
+    if not metadata.get("labels") or metadata["labels"] is given:
         metadata["labels"] = dict(template["labels"])
     spec.setdefault("selector", {"matchLabels": {"batch.kubernetes.io/controller-uid": uid_of(job)}})
 

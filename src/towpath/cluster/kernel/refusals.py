@@ -34,9 +34,11 @@ def not_found(resource: Resource, name: str) -> ApiNotFoundError:
     return ApiNotFoundError(f'{resource.group_resource} "{name}" not found', details=_details(resource, name))
 
 
-def already_exists(resource: Resource, name: str) -> AlreadyExistsError:
-    """The name is taken."""
-    return AlreadyExistsError(f'{resource.group_resource} "{name}" already exists', details=_details(resource, name))
+def already_exists(resource: Resource, name: str, *, deleting: bool = False) -> AlreadyExistsError:
+    """The name is taken; `deleting`: by an object on its way out."""
+    opening = "object is being deleted: " if deleting else ""
+    message = f'{opening}{resource.group_resource} "{name}" already exists'
+    return AlreadyExistsError(message, details=_details(resource, name))
 
 
 def conflict(resource: Resource, name: str, why: str = MODIFIED) -> ApiConflictError:

@@ -187,8 +187,9 @@ class Writer:
         self._admission.prepare_creation(resource, new)
         self._check(resource, new, old=None)
         key = key_for(resource, name_of(new), namespace_of(new))
-        if self._store.find(key) is not None:
-            raise refusals.already_exists(resource, key.name)
+        if (taken := self._store.find(key)) is not None:
+            deleting = "deletionTimestamp" in metadata_of(taken.parse())
+            raise refusals.already_exists(resource, key.name, deleting=deleting)
         stored = self._store.put(key, new, expires=self._expiry(resource))
         if options.dry_run:
             del metadata["resourceVersion"]

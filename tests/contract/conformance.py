@@ -1,0 +1,80 @@
+"""Writes docs/conformance.md out of the results of the contract suite and the differential check. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+HEAD = """# Conformance
+
+Written by `make conformance` from the results of its own run; do not edit.
+
+One suite (`tests/contract/resource_client`) says what the reconciler relies on. It runs on three clusters: the
+embedded one in process, the embedded one over HTTP through its Kubernetes façade, and a real Kubernetes, which
+`docs/adr/0008-a-control-plane-from-go-modules.md` describes. A behaviour that fails anywhere, and is not in the table
+of differences, fails the suite; so does a difference that is gone.
+"""
+DIFFERENTIAL = """
+## Random operations, side by side
+
+{passed} of {total} random sequences of 40 creates, applies, updates, patches of three types, status patches and
+deletes gave the same on the embedded cluster and on kube-apiserver: each answer, each refusal by its reason
+(conflicts with manager and field), and all objects afterwards, with managedFields. Left out of the comparison: uids,
+versions, times, addresses, and the wording of refusals. Left out of the operations: what the table above names, and
+directives that remove an object's own name.
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test on one cluster. `reason` says why it differs on purpose."""
+
+    nodeid: str
+    outcome: str
+    reason: str = ""
+
+    @property
+    def test(self) -> str:
+        """The test without the cluster: `test_apply.py::test_…`."""
+        path, _, name = self.nodeid.partition("::")
+        return f"{path.rpartition('/')[2]}::{name.partition('[')[0]}"
+
+    @property
+    def cluster(self) -> str:
+        """The cluster it ran on."""
+        parameters = self.nodeid.partition("[")[2].removesuffix("]").split("-")
+        return next((one for one in parameters if one in CLUSTERS), "")
+
+
+CLUSTERS = {"embedded": "embedded, in process", "http": "embedded, over HTTP", "kubernetes": "real Kubernetes"}
+
+
+def format_conformance(results: Sequence[Result]) -> str:
+    """The document."""
+    contract = [one for one in results if "contract/resource_client" in one.nodeid]
+    parts = [
+        HEAD,
+        "\n| cluster | behaviours | passed | differ on purpose | failed | not run |\n|---|---|---|---|---|---|\n",
+    ]
+    for cluster, title in CLUSTERS.items():
+        mine = [one for one in contract if one.cluster == cluster]
+        counts = [sum(one.outcome in wanted for one in mine) for wanted in ({"passed"}, {"xfailed"})]
+        failed = sum(one.outcome in {"failed", "error", "xpassed"} for one in mine)
+        skipped = sum(one.outcome == "skipped" for one in mine)
+        parts.append(f"| {title} | {len(mine)} | {counts[0]} | {counts[1]} | {failed} | {skipped} |\n")
+    parts.append("\n## Differences on purpose\n\n| behaviour of Kubernetes | the embedded cluster |\n|---|---|\n")
+    reasons = {one.test: one.reason for one in contract if one.outcome == "xfailed"}
+    for test, reason in sorted(reasons.items()):
+        parts.append(f"| {_sentence(test)} | {reason.removeprefix('reason: ')} |\n")
+    differential = [one for one in results if "test_differential" in one.nodeid]
+    if differential:
+        passed = sum(one.outcome == "passed" for one in differential)
+        parts.append(DIFFERENTIAL.format(passed=passed, total=len(differential)))
+    parts.append("\n## Behaviours\n")
+    for module in sorted({one.test.partition("::")[0] for one in contract}):
+        parts.append(f"\n### {module.removeprefix('test_').removesuffix('.py')}\n\n")
+        names = dict.fromkeys(_sentence(one.test) for one in contract if one.test.startswith(module))
+        parts.extend(f"- {name}\n" for name in names)
+    return "".join(parts)
+
+
+def _sentence(test: str) -> str:
+    return test.partition("::test_")[2].partition("[")[0].replace("_", " ")
