@@ -22,6 +22,13 @@ versions, times, addresses, and the wording of refusals. Left out of the operati
 directives that remove an object's own name.
 """
 
+ORACLE = """
+## Server-side apply, beside upstream's own code
+
+{passed} of {total} random sequences of 60 configurations by three managers gave the same as upstream's field manager over
+structured-merge-diff v6: objects, managedFields, and each conflict with its manager and field.
+"""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -64,10 +71,11 @@ def format_conformance(results: Sequence[Result]) -> str:
     reasons = {one.test: one.reason for one in contract if one.outcome == "xfailed"}
     for test, reason in sorted(reasons.items()):
         parts.append(f"| {_sentence(test)} | {reason.removeprefix('reason: ')} |\n")
-    differential = [one for one in results if "test_differential" in one.nodeid]
-    if differential:
-        passed = sum(one.outcome == "passed" for one in differential)
-        parts.append(DIFFERENTIAL.format(passed=passed, total=len(differential)))
+    for module, text in (("test_differential", DIFFERENTIAL), ("test_apply_oracle", ORACLE)):
+        mine = [one for one in results if module in one.nodeid]
+        if mine:
+            passed = sum(one.outcome == "passed" for one in mine)
+            parts.append(text.format(passed=passed, total=len(mine)))
     parts.append("\n## Behaviours\n")
     for module in sorted({one.test.partition("::")[0] for one in contract}):
         parts.append(f"\n### {module.removeprefix('test_').removesuffix('.py')}\n\n")
