@@ -25,8 +25,8 @@ directives that remove an object's own name.
 ORACLE = """
 ## Server-side apply, beside upstream's own code
 
-{passed} of {total} random sequences of 60 configurations by three managers gave the same as upstream's field manager over
-structured-merge-diff v6: objects, managedFields, and each conflict with its manager and field.
+{passed} of {total} random sequences of 60 configurations by three managers gave the same as upstream's field manager
+over structured-merge-diff v6: objects, managedFields, and each conflict with its manager and field.
 """
 
 
