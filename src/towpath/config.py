@@ -29,6 +29,7 @@ class Settings:
         remote_user: the user name for it, with a token.
         remote_token_file: the file that holds the access token for it; None for none.
         poll_seconds: the floor under webhooks when following an outside repository.
+        isolation: how pods are kept apart, if it is to be less than the machine offers; empty for its best.
     """
 
     root: Path
@@ -40,6 +41,7 @@ class Settings:
     remote_user: str = "git"
     remote_token_file: Path | None = None
     poll_seconds: float = 60.0
+    isolation: str = ""
 
     @property
     def address(self) -> str:

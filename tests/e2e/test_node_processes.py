@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from fakes.node_world import NodeWorld, command, container_status, is_ready, make_pod, node_world, phase_is
+from fakes.node_world import (
+    NodeWorld,
+    command,
+    container_status,
+    is_ready,
+    make_pod,
+    node_world,
+    phase_is,
+    waiting_reason,
+)
+from towpath.kube.objects import GVK
 
 
 @pytest.fixture
@@ -85,3 +95,18 @@ async def test_a_process_over_its_memory_limit_is_oom_killed(world: NodeWorld) -
     await world.create(make_pod("hog", container=command(program, **limits), restartPolicy="Never"))
     pod = await world.wait_for("hog", phase_is("Failed"))
     assert container_status(pod)["state"]["terminated"]["reason"] == "OOMKilled"
+
+
+async def test_without_a_sandbox_pods_wait_with_the_reason_and_the_node_is_not_ready(tmp_path: Path) -> None:
+    async with node_world(tmp_path, isolation="none") as world:
+        await world.create(make_pod("web"))
+        pod = await world.wait_for("web", lambda pod: waiting_reason(pod) == "CreateContainerError")
+        waiting = container_status(pod)["state"]["waiting"]
+        assert waiting["message"].startswith("pods cannot run here (NoSandbox): switched off by the settings")
+        assert pod["status"]["phase"] == "Pending"
+        assert world.events.messages("FailedCreatePodSandBox") == [waiting["message"]]
+        assert world.registry.downloads == []
+        node = await world.client.get(GVK("", "v1", "Node"), "node-1")
+        ready = next(c for c in node["status"]["conditions"] if c["type"] == "Ready")
+        assert (ready["status"], ready["reason"]) == ("False", "NoSandbox")
+        await world.delete_pod("web")

@@ -34,9 +34,17 @@ PORTS = click.IntRange(0, 65535)
     help="Seconds between looks at --remote.",
     show_default=True,
 )
+@click.option(
+    "--isolation",
+    metavar="MODE",
+    type=click.Choice(["sandbox+hostnetwork", "process"]),
+    help="Keep pods apart by less than the machine offers: sandbox+hostnetwork; process: not at all.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Log what every part does.")
 @directory_option
-def command(port: int | None, branch: str | None, verbose: bool, directory: Path, **options: Any) -> None:
+def command(
+    port: int | None, branch: str | None, isolation: str | None, verbose: bool, directory: Path, **options: Any
+) -> None:
     """Run the platform: Git server, registry, builder, cluster and reconciler, in this one process.
 
     Ctrl-C stops it and its pods; what was pushed, built and promoted stays.
@@ -46,6 +54,7 @@ def command(port: int | None, branch: str | None, verbose: bool, directory: Path
         root=root,
         port=declared_port(root) if port is None else port,
         branch=branch or declared_branch(root),
+        isolation=isolation or "",
         **options,
     )
     run_platform(settings, on_ready=_greet, verbose=verbose)

@@ -45,7 +45,7 @@ class EmbeddedCluster:
     def __init__(self, settings: Settings, credentials: Credentials, *, clock: Clock) -> None:
         """Open the store and prepare the rest. Raises ConflictError, IntegrityError, OSError."""
         directory = settings.state / "cluster"
-        node_settings = NodeSettings(api_host=settings.host, api_port=settings.kube_port)
+        node_settings = NodeSettings(api_host=settings.host, api_port=settings.kube_port, isolation=settings.isolation)
         names = ["127.0.0.1", "localhost", settings.host, "kubernetes", "kubernetes.default"]
         names += ["kubernetes.default.svc", "kubernetes.default.svc.cluster.local", node_settings.api_cluster_ip]
         self._settings = settings

@@ -74,13 +74,17 @@ def _program(name: str, purpose: str, remedy: str) -> Check:
 
 
 def _sandbox() -> Check:
-    from towpath.cluster.node.sandbox.isolation import find_bwrap, probe_sandbox  # noqa: PLC0415 - for doctor alone
+    from towpath.cluster.node.sandbox.isolation import (  # noqa: PLC0415 - for doctor alone
+        SANDBOX_HINT,
+        find_bwrap,
+        probe_sandbox,
+    )
 
     with tempfile.TemporaryDirectory(prefix="towpath-doctor-") as directory:
         missing = probe_sandbox(Path(directory), find_bwrap())
     if "sandbox" in missing:
-        evidence = f"none, pods run as plain processes: {missing['sandbox']}"
-        return Check("sandbox", WARNING, evidence, "see docs/isolation.md")
+        return Check("sandbox", PROBLEM, f"none, pods cannot run here: {missing['sandbox']}", SANDBOX_HINT)
     if missing:
-        return Check("sandbox", WARNING, "; ".join(f"no {name}: {why}" for name, why in missing.items()), "")
+        evidence = "bubblewrap, but " + "; ".join(f"no {name}: {why}" for name, why in missing.items())
+        return Check("sandbox", WARNING, evidence, "pods run all the same; what it costs: docs/isolation.md")
     return Check("sandbox", OK, "bubblewrap with overlay file systems")

@@ -2,6 +2,7 @@
 
 from towpath.blueprint.model import Blueprint
 from towpath.cluster.node.agent import NodeAgent
+from towpath.cluster.node.sandbox.isolation import SANDBOX_HINT
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
 from towpath.observe.durations import format_duration
@@ -22,6 +23,8 @@ async def examine_platform(sources: Sources, node: NodeAgent, artifacts: Artifac
 def _isolation(mode: str) -> Check:
     if mode.startswith("sandbox+podnetwork"):
         return Check("isolation", OK, mode)
+    if mode.startswith("none"):
+        return Check("isolation", PROBLEM, mode, SANDBOX_HINT)
     return Check("isolation", WARNING, mode, "see docs/isolation.md")
 
 

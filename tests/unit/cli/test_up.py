@@ -85,3 +85,10 @@ def test_a_url_with_a_password_is_refused_before_anything_is_written_to_disk(
     assert said.code == 2
     assert "secret" not in said.err
     assert not (tmp_path / ".towpath" / "remote.json").exists()
+
+
+def test_pods_are_kept_apart_by_less_only_in_ways_there_are(tmp_path: Path, type_: Callable[..., Any]) -> None:
+    said = type_("up", "--isolation", "hope", "-C", str(tmp_path))
+
+    assert said.code == 2
+    assert "'hope' is not one of 'sandbox+hostnetwork', 'process'" in said.err

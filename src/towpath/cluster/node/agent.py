@@ -195,7 +195,7 @@ class NodeAgent:
         self._cgroups = await asyncio.to_thread(find_cgroups, machine_name(self._data))
         wanted = self._settings.isolation
         missing = {"sandbox": "switched off by the settings"}
-        if wanted != Mode.PROCESS:
+        if wanted not in {Mode.PROCESS, Mode.NONE}:
             missing = await asyncio.to_thread(probe_sandbox, self._data, bwrap)
         if not self._settings.overlay:
             missing.setdefault("overlay", "switched off by the settings")
@@ -203,8 +203,13 @@ class NodeAgent:
         reason = await self._network.start(hub=use_hub)
         if not use_hub and "sandbox" not in missing:
             reason = "switched off by the settings"
-        self._found = decide(bwrap=bwrap, missing=missing, network_reason=reason, cgroups=self._cgroups)
-        log.info("pods run as %s", self._found.describe())
+        self._found = decide(
+            bwrap=bwrap, missing=missing, network_reason=reason, cgroups=self._cgroups, plain=wanted == Mode.PROCESS
+        )
+        if self._found.mode is Mode.NONE:
+            log.warning("%s", self._found.describe())
+        else:
+            log.info("pods run as %s", self._found.describe())
 
     def _prepare_shared(self) -> Node:
         if self._found is None or self._cgroups is None:

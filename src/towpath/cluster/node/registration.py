@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from towpath.aio.clock import format_rfc3339
-from towpath.cluster.node.sandbox.isolation import Isolation, Mode
+from towpath.cluster.node.sandbox.isolation import Isolation, Mode, NoSandboxError
 from towpath.kube.objects import Object, find_path
 from towpath.oci.platform import Platform
 
@@ -107,8 +107,8 @@ def prepare_status(
     """
     known = {condition["type"]: condition for condition in find_path(previous or {}, "status", "conditions") or []}
     says = [
-        ("Ready", "True", "KubeletReady", f"pods run as {isolation.describe()}"),
-        _wall("SandboxMissing", isolation.mode is Mode.PROCESS, isolation.missing.get("sandbox", "")),
+        _readiness(isolation),
+        _wall("SandboxMissing", isolation.mode in {Mode.NONE, Mode.PROCESS}, isolation.missing.get("sandbox", "")),
         _wall("PodNetworkMissing", isolation.mode is not Mode.POD_NETWORK, isolation.missing.get("podnetwork", "")),
         _wall("LimitsMissing", isolation.limits == "rlimit", isolation.missing.get("cgroups", "")),
     ]
@@ -132,6 +132,14 @@ def prepare_status(
         "nodeInfo": dict(node_info),
         "conditions": conditions,
     }
+
+
+def _readiness(isolation: Isolation) -> tuple[str, str, str, str]:
+    try:
+        isolation.require_pods()
+    except NoSandboxError as error:
+        return "Ready", "False", "NoSandbox", f"{error.message}; {error.hint}"
+    return "Ready", "True", "KubeletReady", f"pods run as {isolation.describe()}"
 
 
 def _wall(kind: str, missing: bool, reason: str) -> tuple[str, str, str, str]:

@@ -14,7 +14,9 @@ class NodeSettings:
     pod_range: str = "10.42.0.0/16"  # k3s's
     service_range: str = "10.43.0.0/16"  # k3s's; the kernel hands out of the same
     cluster_domain: str = "cluster.local"
-    isolation: str = ""  # "sandbox+hostnetwork" or "process" to use less than the machine offers
+    isolation: str = (
+        ""  # "sandbox+hostnetwork", "process" or "none": less than the machine offers, see `isolation.Mode`
+    )
     overlay: bool = True  # False: every container gets a copy of its image, even where file systems can be stacked
     stop_grace_seconds: float = 3.0  # for pods when the platform itself ends
 

@@ -38,6 +38,17 @@ def test_a_node_is_ready_and_says_how_pods_run() -> None:
     assert {found[kind]["status"] for kind in ("SandboxMissing", "PodNetworkMissing", "LimitsMissing")} == {"False"}
 
 
+def test_a_node_without_a_sandbox_is_not_ready_and_says_why() -> None:
+    found = conditions(Isolation(mode=Mode.NONE, missing={"sandbox": "not permitted"}))
+    assert (found["Ready"]["status"], found["Ready"]["reason"]) == ("False", "NoSandbox")
+    assert found["Ready"]["message"].startswith(
+        "pods cannot run here (NoSandbox): not permitted; allow user namespaces"
+    )
+    assert found["SandboxMissing"]["status"] == "True"
+    mended = conditions(FULL, {"status": {"conditions": list(found.values())}}, NOW + 60)
+    assert mended["Ready"]["lastTransitionTime"] == format_rfc3339(NOW + 60)
+
+
 def test_each_wall_that_is_missing_is_a_condition_with_its_reason() -> None:
     found = conditions(BARE)
     assert found["SandboxMissing"]["status"] == "True"

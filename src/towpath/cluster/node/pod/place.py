@@ -67,6 +67,7 @@ class Place:
 
     async def set_up(self) -> str:
         """Make everything its containers need; the pod's IP. Raises TowpathError, OSError; safe to repeat."""
+        self._node.machine.isolation.require_pods()
         self._directory.mkdir(parents=True, exist_ok=True)
         if self._attached is None:
             self._attached = await self._node.network.attach(self._pod, self._directory)

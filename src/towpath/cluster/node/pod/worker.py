@@ -16,6 +16,7 @@ from towpath.cluster.node.pod.recorder import EventSink
 from towpath.cluster.node.pod.runner import ContainerRunner, RunnerPorts, Runtime, grace_of
 from towpath.cluster.node.pod.state import ContainerState, Terminated, Waiting, lost, recall, was_running
 from towpath.cluster.node.pod.status import PodFacts, compute_status, prepare_patch, restart_policy
+from towpath.cluster.node.sandbox.isolation import NoSandboxError
 from towpath.errors import TowpathError
 from towpath.kube.errors import ApiConflictError, ApiError, ApiNotFoundError
 from towpath.kube.objects import GVK, Object, find_path, metadata_of, name_of, namespace_of, uid_of
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 POD = GVK("", "v1", "Pod")
 FIELD_MANAGER = "kubelet"
 SETUP_RETRY_SECONDS = 2.0
+# What the agent found at its start holds until its end; the look only repeats the event, as long as that is kept.
+NO_SANDBOX_RETRY_SECONDS = 1800.0
 # A mounted token lives an hour and is renewed when a fifth of that is left.
 TOKEN_LOOK_SECONDS = 300.0
 WRITE_RETRY_SECONDS = 1.0
@@ -155,12 +158,14 @@ class PodWorker:
                 self._pod_ip = await self._place.set_up()
             except (TowpathError, OSError) as error:
                 reason = "FailedMount" if "volume" in str(error) else "FailedCreatePodSandBox"
+                hopeless = isinstance(error, NoSandboxError)
                 self._events.warning(self.pod, reason, str(error))
                 for state in self._states:
                     if isinstance(state.state, Waiting):
-                        state.state = Waiting(state.state.reason, str(error))
+                        shown = "CreateContainerError" if hopeless else state.state.reason
+                        state.state = Waiting(shown, str(error))
                 self._changed()
-                await self._pause(SETUP_RETRY_SECONDS)
+                await self._pause(NO_SANDBOX_RETRY_SECONDS if hopeless else SETUP_RETRY_SECONDS)
                 continue
             for state in self._states:
                 if isinstance(state.state, Waiting):

@@ -3,7 +3,8 @@
 Modes, best first:
     sandbox+podnetwork   every container in bubblewrap, every pod with an address of its own
     sandbox+hostnetwork  every container in bubblewrap, pods share the host's network
-    process              plain processes: no wall between a workload and its user
+    none                 no pod runs: where no sandbox is allowed, an image's code would have the user's rights
+    process              plain processes, with no wall to their user: only if the owner asks for it
 
 Each thing missing comes with the machine's own reason. The pod network is probed by starting its broker (`launcher`).
 """
@@ -18,10 +19,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from towpath.cluster.node.sandbox.cgroups import Cgroups
+from towpath.cluster.node.sandbox.launcher import SandboxError
 
 # 300: enough for the kernel's reason, short enough for an annotation.
 SHOWN_REASON_CHARACTERS = 300
 PROBE_TIMEOUT_SECONDS = 10
+SANDBOX_HINT = (
+    "allow user namespaces, see docs/isolation.md; or, with no isolation at all: towpath up --isolation process"
+)
 
 
 class Mode(StrEnum):
@@ -29,7 +34,12 @@ class Mode(StrEnum):
 
     POD_NETWORK = "sandbox+podnetwork"
     HOST_NETWORK = "sandbox+hostnetwork"
+    NONE = "none"
     PROCESS = "process"
+
+
+class NoSandboxError(SandboxError):
+    """Pods cannot run on this machine, and will not until the agent starts anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +53,17 @@ class Isolation:
     limits: str = "rlimit"  # "cgroup v1", "cgroup v2" or "rlimit"
     missing: Mapping[str, str] = field(default_factory=dict)
 
+    def require_pods(self) -> None:
+        """Raises NoSandboxError with the machine's reason where no pod can run."""
+        if self.mode is Mode.NONE:
+            reason = self.missing.get("sandbox", "")
+            raise NoSandboxError(f"pods cannot run here (NoSandbox): {reason}", hint=SANDBOX_HINT)
+
     def describe(self) -> str:
         """One line for people."""
         reasons = "; ".join(f"no {name}: {reason}" for name, reason in self.missing.items())
+        if self.mode is Mode.NONE:
+            return f"{self.mode}, pods cannot run here ({reasons})"
         return f"{self.mode}, limits by {self.limits}" + (f" ({reasons})" if reasons else "")
 
 
@@ -80,16 +98,19 @@ def probe_sandbox(data: Path, bwrap: str) -> dict[str, str]:
     return {what: reason for what, reason in found.items() if reason}
 
 
-def decide(*, bwrap: str, missing: Mapping[str, str], network_reason: str, cgroups: Cgroups) -> Isolation:
-    """The mode that the findings allow (pure)."""
+def decide(
+    *, bwrap: str, missing: Mapping[str, str], network_reason: str, cgroups: Cgroups, plain: bool = False
+) -> Isolation:
+    """The mode that the findings allow (pure). `plain`: the owner takes plain processes where there is no sandbox."""
     found = dict(missing)
     if network_reason:
         found["podnetwork"] = network_reason
     if cgroups.missing:
         found["cgroups"] = cgroups.missing
+    unsandboxed = Mode.PROCESS if plain else Mode.NONE
     sandboxed = Mode.HOST_NETWORK if network_reason else Mode.POD_NETWORK
     return Isolation(
-        mode=Mode.PROCESS if "sandbox" in found else sandboxed,
+        mode=unsandboxed if "sandbox" in found else sandboxed,
         bwrap=bwrap,
         overlay="sandbox" not in found and "overlay" not in found,
         lock="sandbox" not in found and "lock" not in found,

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from towpath.cluster.node.sandbox.cgroups import Cgroups
-from towpath.cluster.node.sandbox.isolation import Mode, decide, find_bwrap, probe_sandbox
+from towpath.cluster.node.sandbox.isolation import Mode, NoSandboxError, decide, find_bwrap, probe_sandbox
 
 CGROUPS = Cgroups({}, version=1)
 NONE = Cgroups({}, version=0, missing="/sys: Permission denied")
@@ -28,10 +28,23 @@ def test_each_thing_missing_is_named_with_its_reason() -> None:
     assert text.startswith("sandbox+hostnetwork, limits by rlimit")
 
 
-def test_without_a_sandbox_pods_are_plain_processes() -> None:
-    found = decide(bwrap="", missing={"sandbox": "no"}, network_reason="no", cgroups=CGROUPS)
-    assert found.mode is Mode.PROCESS
+def test_without_a_sandbox_no_pod_runs_and_the_machines_reason_is_told() -> None:
+    found = decide(bwrap="", missing={"sandbox": "not permitted"}, network_reason="", cgroups=CGROUPS)
+    assert found.mode is Mode.NONE
     assert not found.overlay
+    assert not found.lock
+    assert found.describe() == "none, pods cannot run here (no sandbox: not permitted)"
+    with pytest.raises(NoSandboxError, match=r"pods cannot run here \(NoSandbox\): not permitted") as caught:
+        found.require_pods()
+    assert "docs/isolation.md" in caught.value.hint
+
+
+def test_plain_processes_are_only_what_the_owner_asks_for() -> None:
+    found = decide(bwrap="", missing={"sandbox": "no"}, network_reason="no", cgroups=CGROUPS, plain=True)
+    assert found.mode is Mode.PROCESS
+    found.require_pods()
+    best = decide(bwrap="/bwrap", missing={}, network_reason="", cgroups=CGROUPS, plain=True)
+    assert best.mode is Mode.POD_NETWORK
 
 
 def test_the_probe_names_what_bubblewrap_says(tmp_path: Path) -> None:
