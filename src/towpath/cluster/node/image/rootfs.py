@@ -2,9 +2,12 @@
 
 Plain layers are given to overlayfs as they are. Layers that hide something of those below, or that are too many for one
 mount, are merged once into `rootfs/<identity of the chain>` out of hard links; overlayfs never writes to them. Without
-overlayfs each container gets a copy of its own (`copy_root`). Blocking code.
+overlayfs each container gets a copy of its own (`copy_root`): of hard links if it may not write to it, else of files,
+which share their blocks where the file system can do that. Blocking code.
 """
 
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -17,6 +20,9 @@ from towpath.cluster.node.image.layers import Layer, remove_tree
 # The options of one mount must fit a page of 4096 bytes; a layer's path may take some 200 of them.
 MOST_OVERLAY_LAYERS = 12
 _TEMPORARY_PREFIX = "merge-"
+# ioctl_ficlone(2): a copy that shares its blocks until one of them is written to.
+FICLONE = 0x40049409
+COPY_BYTES = 1 << 20
 
 
 class Rootfs:
@@ -54,9 +60,9 @@ def chain_id(layers: Sequence[Layer]) -> str:
     return hashlib.sha256(" ".join(str(layer.diff_id) for layer in layers).encode()).hexdigest()
 
 
-def copy_root(layers: Sequence[Layer], target: Path) -> None:
-    """Make `target` a root file system that its container may write to. Raises OSError."""
-    merge(layers, target, link=False)
+def copy_root(layers: Sequence[Layer], target: Path, *, writable: bool) -> None:
+    """Make `target` one container's root file system; directories are its own in any case. Raises OSError."""
+    merge(layers, target, link=not writable)
 
 
 def merge(layers: Sequence[Layer], target: Path, *, link: bool) -> None:
@@ -87,12 +93,32 @@ def _lay(source: Path, target: Path, *, link: bool) -> None:
             shutil.copystat(entry.path, place)
             continue
         _remove(place)
-        if link:
-            os.link(entry.path, place, follow_symlinks=False)
-        elif entry.is_symlink():
+        if link and _link(Path(entry.path), place):
+            continue
+        if entry.is_symlink():
             place.symlink_to(Path(entry.path).readlink())
         elif entry.is_file(follow_symlinks=False):
-            shutil.copy2(entry.path, place)
+            _copy(Path(entry.path), place)
+
+
+def _link(source: Path, place: Path) -> bool:
+    """Whether a hard link could be made: not across file systems, and not past a file's most links."""
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in {errno.EXDEV, errno.EMLINK}:
+            return False
+        raise
+    return True
+
+
+def _copy(source: Path, place: Path) -> None:
+    with source.open("rb") as original, place.open("wb") as copy:
+        try:
+            fcntl.ioctl(copy.fileno(), FICLONE, original.fileno())
+        except OSError:  # most file systems cannot share blocks
+            shutil.copyfileobj(original, copy, COPY_BYTES)
+    shutil.copystat(source, place)
 
 
 def _remove(path: Path) -> None:

@@ -120,9 +120,9 @@ class ImageStore:
             return self._rootfs.prepare(layers)
         return await asyncio.to_thread(self._rootfs.prepare, layers)
 
-    async def copy_root(self, image: LocalImage, target: Path) -> None:
-        """Make `target` a root file system of its own. Raises LayerError, OSError."""
-        await asyncio.to_thread(copy_root, self._get_layers(image), target)
+    async def copy_root(self, image: LocalImage, target: Path, *, writable: bool) -> None:
+        """Make `target` a root file system of one container's own. Raises LayerError, OSError."""
+        await asyncio.to_thread(copy_root, self._get_layers(image), target, writable=writable)
 
     async def prune(self, in_use: Collection[str]) -> list[LocalImage]:
         """Remove images beyond those in use (by image id) and a few spare ones, with the layers only they had."""

@@ -95,7 +95,7 @@ class PodRuntime:
         message_file = self._directory / "termination" / f"{name}.log"
         message_file.parent.mkdir(parents=True, exist_ok=True)
         message_file.write_bytes(b"")
-        roots = await self._roots(name, image)
+        roots = await self._roots(container, image)
         sandbox = self._prepare_sandbox(container, image, env, roots, message_file)
         sandbox = replace(settle_paths(sandbox), stage=await self._stage(name))
         limits = limits_of(container)
@@ -124,13 +124,15 @@ class PodRuntime:
             stop=stop_signal(image.config.stop_signal),
         )
 
-    async def _roots(self, name: str, image: LocalImage) -> list[Path]:
+    async def _roots(self, container: Object, image: LocalImage) -> list[Path]:
         """The directories to stack, or the container's own copy where nothing can be stacked."""
         if self._machine.isolation.overlay:
             return await self._machine.images.roots(image)
-        own = self._directory / "roots" / name
+        own = self._directory / "roots" / container["name"]
         await asyncio.to_thread(remove_tree, own)
-        await self._machine.images.copy_root(image, own)
+        # Only a sandbox keeps a process from writing to a file that it shares with the image.
+        shared = self._machine.isolation.mode is not Mode.PROCESS and _has_read_only_root(self._pod, container)
+        await self._machine.images.copy_root(image, own, writable=not shared)
         return [own]
 
     async def _stage(self, name: str) -> str:
@@ -205,7 +207,7 @@ class PodRuntime:
                 *self._volumes.mounts(container, env),
                 Mount(str(message_file), message_path),
             ],
-            read_only_root=bool(security.get("readOnlyRootFilesystem")),
+            read_only_root=_has_read_only_root(self._pod, container),
             overlay=self._machine.isolation.overlay,
             nested_namespaces=not self._machine.isolation.lock,
         )
@@ -214,6 +216,10 @@ class PodRuntime:
     def hostname(self) -> str:
         """`spec.hostname`, else the pod's name."""
         return str(self._pod["spec"].get("hostname") or name_of(self._pod))[:63]
+
+
+def _has_read_only_root(pod: Object, container: Object) -> bool:
+    return bool(security_of(pod, container).get("readOnlyRootFilesystem"))
 
 
 def _describe_setup(error: str) -> str:

@@ -1,3 +1,5 @@
+import os
+import tempfile
 from pathlib import Path
 
 from towpath.cluster.node.image.layers import Layer
@@ -60,9 +62,37 @@ def test_a_file_replaces_a_directory_and_a_directory_a_link(tmp_path: Path) -> N
 
 def test_a_copied_root_can_be_written_without_touching_the_layer(tmp_path: Path) -> None:
     layer = make(tmp_path, "a", {"x": "1"})
-    copy_root([layer], tmp_path / "copy")
-    (tmp_path / "copy" / "x").write_text("changed")
+    (layer.root / "x").chmod(0o555)
+    os.utime(layer.root / "x", (1_700_000_000, 1_700_000_000))
+    copy_root([layer], tmp_path / "copy", writable=True)
+    copied = tmp_path / "copy" / "x"
+    assert (copied.read_text(), copied.stat().st_mode & 0o777, copied.stat().st_mtime) == ("1", 0o555, 1_700_000_000)
+    copied.chmod(0o755)
+    copied.write_text("changed")
     assert (layer.root / "x").read_text() == "1"
+    assert (layer.root / "x").stat().st_mode & 0o777 == 0o555
+
+
+def test_a_root_that_is_not_written_to_costs_no_blocks_and_has_directories_of_its_own(tmp_path: Path) -> None:
+    layer = make(tmp_path, "a", {"d/x": "1"})
+    copy_root([layer], tmp_path / "copy", writable=False)
+    assert (tmp_path / "copy" / "d" / "x").samefile(layer.root / "d" / "x")
+    (tmp_path / "copy" / "d" / "mountpoint").touch()
+    assert [path.name for path in (layer.root / "d").iterdir()] == ["x"]
+
+
+def test_what_cannot_be_linked_is_copied(tmp_path: Path) -> None:
+    layer = make(tmp_path, "a", {"x": "1"})
+    with tempfile.TemporaryDirectory(dir=other_file_system(tmp_path)) as elsewhere:
+        copy_root([layer], Path(elsewhere) / "copy", writable=False)
+        assert (Path(elsewhere) / "copy" / "x").read_text() == "1"
+        assert not (Path(elsewhere) / "copy" / "x").samefile(layer.root / "x")
+
+
+def other_file_system(path: Path) -> str:
+    """A directory that `path` has no hard links to; without a tmpfs there is none to be had."""
+    found = [place for place in ("/dev/shm", "/run/lock") if os.access(place, os.W_OK)]  # noqa: S108 - a tmpfs
+    return next(place for place in found if Path(place).stat().st_dev != path.stat().st_dev)
 
 
 def test_leftovers_and_unused_merges_are_removed(tmp_path: Path) -> None:
