@@ -145,10 +145,10 @@ def made_entries(interpreter: Interpreter) -> list[Entry]:
 
 
 def find_certificates() -> Path | None:
-    """The host's bundle of trusted certificate authorities, if it has one."""
+    """The host's bundle of trusted certificate authorities, if it has one; a link to it is followed."""
     default = ssl.get_default_verify_paths()
     candidates = (default.cafile, default.openssl_cafile, *_CERTIFICATE_FILES)
-    return next((Path(name) for name in candidates if name and Path(name).is_file()), None)
+    return next((Path(name).resolve() for name in candidates if name and Path(name).is_file()), None)
 
 
 def _stdlib_files(directory_: Path, prefix: str) -> Iterator[HostFile]:

@@ -12,7 +12,7 @@ import pytest
 from towpath.build.cache import LayerCache
 from towpath.build.entries import BuildError
 from towpath.build.host_base import host_platform, prepare_host_base
-from towpath.build.host_files import Interpreter, find_files
+from towpath.build.host_files import Interpreter, find_certificates, find_files
 from towpath.build.image import Base
 from towpath.oci.platform import Platform
 
@@ -129,3 +129,14 @@ def test_another_platform_is_refused_with_the_next_step(cache: LayerCache) -> No
         prepare_host_base(cache, Interpreter.running(), Platform("linux", "s390x"))
 
     assert "base" in caught.value.hint
+
+
+def test_a_bundle_of_certificates_that_is_named_by_a_link_is_found_as_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("certificates")
+    (tmp_path / "cert.pem").symlink_to(bundle)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))  # what OpenSSL itself looks at first
+
+    assert find_certificates() == bundle.resolve()
