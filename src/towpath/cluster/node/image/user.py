@@ -5,6 +5,8 @@ from pathlib import Path
 
 from towpath.errors import UserError
 
+# 1 MiB: some 20,000 users; an image may have made the file as large as a disk.
+MOST_CHARACTERS = 1 << 20
 _PASSWD_FIELDS, _GROUP_FIELDS = 4, 3
 
 
@@ -46,11 +48,12 @@ def resolve_user(text: str, *, passwd: str, group: str) -> User:
 
 
 def read_file(roots: list[Path], name: str) -> str:
-    """A text file of an image, from the topmost layer that has it; "" if none has. Links are not followed."""
+    """The beginning of an image's text file, of the topmost layer that has it; "" if none has. No link is followed."""
     for root in reversed(roots):
         path = root / name
         if path.is_file() and not path.is_symlink() and not path.parent.is_symlink():
-            return path.read_text(errors="replace")
+            with path.open(errors="replace") as file:
+                return file.read(MOST_CHARACTERS)
     return ""
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.cluster.node.image.user import UnknownUserError, User, read_file, resolve_user
+from towpath.cluster.node.image.user import MOST_CHARACTERS, UnknownUserError, User, read_file, resolve_user
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001:App:/home/app:/bin/sh\n"
 GROUP = "root:x:0:\nstaff:x:50:\n"
@@ -38,3 +38,13 @@ def test_the_topmost_layer_that_has_a_file_counts_and_links_do_not(tmp_path: Pat
     roots = [tmp_path / name for name in "abc"]
     assert read_file(roots, "etc/passwd") == "upper"
     assert read_file(roots, "etc/group") == ""
+
+
+def test_a_file_without_end_is_read_from_its_beginning_only(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    with (tmp_path / "etc" / "passwd").open("wb") as file:
+        file.write(b"app:x:7:8::/home/app:/bin/sh\n")
+        file.truncate(1 << 40)
+    text = read_file([tmp_path], "etc/passwd")
+    assert len(text) == MOST_CHARACTERS
+    assert resolve_user("app", passwd=text, group="").uid == 7
