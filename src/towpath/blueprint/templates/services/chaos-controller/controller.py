@@ -87,8 +87,8 @@ class Controller:
                 raise ScheduleError(text[1:])
             self._schedule = parse_schedule(text)
         except ScheduleError as error:
-            self._journal.write("schedule refused", error=str(error), in_force=self._schedule is not None)
             self.state = replace(self.state, valid=False)
+            self._journal.write("schedule refused", error=str(error), in_force=self._schedule is not None)
             return False
         self._number = 0
         self.state = replace(self.state, valid=True, dry_run=self._schedule.dry_run)
