@@ -1,20 +1,14 @@
 """The real kubectl against the façade: what a user types, what kubectl sends, what it prints."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from fakes.api_server import ApiServer, running_api_server
+from fakes.api_server import ApiServer
 from fakes.kubectl import Kubectl
-from fakes.kubelet import Kubelet
-from towpath.aio.clock import SystemClock
-from towpath.cluster.controllers import Controllers
 from towpath.cluster.tokens import Bearer
 from towpath.kube.objects import GVK, uid_of
 
-POD = GVK("", "v1", "Pod")
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -33,38 +27,6 @@ spec:
         image: registry.local/web:sha-1111111
         ports: [{containerPort: 8080}]
 """
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
-    async with running_api_server(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def kubectl(server: ApiServer) -> Kubectl:
-    return Kubectl(server.kubeconfig)
-
-
-@pytest.fixture
-async def workloads(server: ApiServer) -> AsyncIterator[None]:
-    """Controllers, and a node that says every pod runs."""
-    suffixes = iter(f"{number:05d}" for number in range(10_000))
-    kubelet = Kubelet(server.client, clock=SystemClock())
-    await kubelet.register()
-
-    async def run_pods() -> None:
-        async for _ in server.client.watch(POD):
-            while await kubelet.step():
-                pass
-
-    controllers = Controllers(server.client, clock=SystemClock(), random_suffix=lambda: next(suffixes))
-    await controllers.start()
-    node = asyncio.create_task(run_pods())
-    yield
-    node.cancel()
-    await asyncio.gather(node, return_exceptions=True)
-    await controllers.close()
 
 
 async def test_version_and_resources_are_discovered(kubectl: Kubectl) -> None:
@@ -135,7 +97,7 @@ async def test_an_unserved_kind_is_refused(kubectl: Kubectl) -> None:
     assert 'no matches for kind "Ingress"' in refused.err
 
 
-@pytest.mark.usefixtures("workloads")
+@pytest.mark.usefixtures("kubelet")
 async def test_a_rollout_is_followed_to_its_end(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
     first = await kubectl("rollout", "status", "deploy/web", "--timeout=30s")
@@ -148,7 +110,7 @@ async def test_a_rollout_is_followed_to_its_end(kubectl: Kubectl) -> None:
     assert [line.split()[0] for line in history.out.splitlines()[2:] if line] == ["1", "2"]
 
 
-@pytest.mark.usefixtures("workloads")
+@pytest.mark.usefixtures("kubelet")
 async def test_scaling_waits_and_tables_agree(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
     await kubectl("scale", "deploy/web", "--replicas=3")
@@ -165,7 +127,7 @@ async def test_scaling_waits_and_tables_agree(kubectl: Kubectl) -> None:
     assert len({line.split()[5] for line in pods[1:]}) == 3  # an address each
 
 
-@pytest.mark.usefixtures("workloads")
+@pytest.mark.usefixtures("kubelet")
 async def test_describe_shows_the_events_of_a_deployment(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
     await kubectl("rollout", "status", "deploy/web", "--timeout=30s")
@@ -176,7 +138,7 @@ async def test_describe_shows_the_events_of_a_deployment(kubectl: Kubectl) -> No
     assert "ScalingReplicaSet" in described
 
 
-@pytest.mark.usefixtures("workloads")
+@pytest.mark.usefixtures("kubelet")
 async def test_deleting_a_deployment_takes_its_pods_along(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
     await kubectl("rollout", "status", "deploy/web", "--timeout=30s")

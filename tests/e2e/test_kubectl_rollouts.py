@@ -1,16 +1,10 @@
 """Rollouts as the real kubectl drives and sees them: history, undo, pause, restart, jobs, fleets."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
-from fakes.api_server import ApiServer, running_api_server
+from fakes.api_server import ApiServer
 from fakes.kubectl import Kubectl
 from fakes.kubelet import Kubelet
-from towpath.aio.clock import SystemClock
-from towpath.cluster.controllers import Controllers
 from towpath.kube.objects import GVK, Object
 
 POD = GVK("", "v1", "Pod")
@@ -57,38 +51,6 @@ spec:
       containers:
       - {name: backup, image: "registry.local/backup:1"}
 """
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ApiServer]:
-    async with running_api_server(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def kubectl(server: ApiServer) -> Kubectl:
-    return Kubectl(server.kubeconfig)
-
-
-@pytest.fixture
-async def kubelet(server: ApiServer) -> AsyncIterator[Kubelet]:
-    """Controllers, and a node that says every pod runs."""
-    suffixes = iter(f"{number:05d}" for number in range(10_000))
-    kubelet = Kubelet(server.client, clock=SystemClock())
-    await kubelet.register()
-
-    async def run_pods() -> None:
-        async for _ in server.client.watch(POD):
-            while await kubelet.step():
-                pass
-
-    controllers = Controllers(server.client, clock=SystemClock(), random_suffix=lambda: next(suffixes))
-    await controllers.start()
-    node = asyncio.create_task(run_pods())
-    yield kubelet
-    node.cancel()
-    await asyncio.gather(node, return_exceptions=True)
-    await controllers.close()
 
 
 async def rolled_out(kubectl: Kubectl, manifest: str, target: str) -> None:

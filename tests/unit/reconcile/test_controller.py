@@ -3,13 +3,13 @@ import asyncio
 import pytest
 
 from fakes.reconciling import World, commit, config, digest, namespace, sensor_image, stateful_set
+from fakes.waiting import wait_until
 from towpath.errors import NotFoundError, RemoteError, UserError
 from towpath.kube.health import Health
 from towpath.kube.objects import key_of
 from towpath.oci.reference import Reference
 from towpath.reconcile.artifacts import FirstBuildAwaitedError
 from towpath.reconcile.status import ApplicationStatus, Sync
-from towpath.reconcile.wait import wait_until
 
 
 async def test_what_git_wants_is_created_and_becomes_healthy(world: World) -> None:
