@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from contract.conformance import format_conformance
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
+
+# The parts of docs/conformance.md, in this order: which tests report in it, and what writes it.
+PARTS = {
+    "kubernetes": (("contract/resource_client", "kubernetes/test_"), format_conformance),
+}
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +34,8 @@ def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--conformance FILE` writes what the contract suite found on each cluster."""
-    parser.addoption("--conformance", default="", help="write the results of the contract suite to this file")
+    """`--conformance FILE` writes what the suites found into the document."""
+    parser.addoption("--conformance", default="", help="write what the suites found into this document")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,17 +47,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the conformance document from this run's results."""
+    """Write the parts of the conformance document whose suites were in this run."""
     path = config.getoption("--conformance")
     if not path:
         return
-    from contract.conformance import Result, format_conformance
+    from conformance.document import Result, replace_part
 
     results = [
         Result(report.nodeid, outcome, getattr(report, "wasxfail", ""))
         for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
         for report in terminalreporter.stats.get(outcome, [])
-        if "contract/resource_client" in report.nodeid or "kubernetes/test_" in report.nodeid
     ]
-    Path(path).write_text(format_conformance(results))
-    terminalreporter.write_line(f"{path}: {dict(Counter(result.outcome for result in results))}")
+    document = Path(path)
+    for name, (places, write) in PARTS.items():
+        mine = [one for one in results if any(place in one.nodeid for place in places)]
+        if mine:
+            before = document.read_text() if document.exists() else ""
+            document.write_text(replace_part(before, name, write(mine), order=PARTS))
+            terminalreporter.write_line(f"{path}, {name}: {dict(Counter(one.outcome for one in mine))}")

@@ -1,11 +1,12 @@
-"""Writes docs/conformance.md out of the results of the contract suite and the differential check. Pure."""
+"""Kubernetes' part of docs/conformance.md, out of the results of the contract suite and of those beside it. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-HEAD = """# Conformance
+from conformance.document import Result
 
-Written by `make conformance` from the results of its own run; do not edit.
+HEAD = """## Kubernetes
+
+Written by `make conformance`.
 
 One suite (`tests/contract/resource_client`) says what the reconciler relies on. It runs on three clusters: the
 embedded one in process, the embedded one over HTTP through its Kubernetes façade, and a real Kubernetes, which
@@ -13,7 +14,7 @@ embedded one in process, the embedded one over HTTP through its Kubernetes faça
 of differences, fails the suite; so does a difference that is gone.
 """
 DIFFERENTIAL = """
-## Random operations, side by side
+### Random operations, side by side
 
 {passed} of {total} random sequences of 40 creates, applies, updates, patches of three types, status patches and
 deletes gave the same on the embedded cluster and on kube-apiserver: each answer, each refusal by its reason
@@ -25,52 +26,31 @@ further sequences (seeds 1000 to 1500) 7 once differed; two of those have not be
 """
 
 ORACLE = """
-## Server-side apply, beside upstream's own code
+### Server-side apply, beside upstream's own code
 
 {passed} of {total} random sequences of 60 configurations by three managers gave the same as upstream's field manager
 over structured-merge-diff v6: objects, managedFields, and each conflict with its manager and field.
 """
 
 
-@dataclass(frozen=True)
-class Result:
-    """One test on one cluster. `reason` says why it differs on purpose."""
-
-    nodeid: str
-    outcome: str
-    reason: str = ""
-
-    @property
-    def test(self) -> str:
-        """The test without the cluster: `test_apply.py::test_…`."""
-        path, _, name = self.nodeid.partition("::")
-        return f"{path.rpartition('/')[2]}::{name.partition('[')[0]}"
-
-    @property
-    def cluster(self) -> str:
-        """The cluster it ran on."""
-        parameters = self.nodeid.partition("[")[2].removesuffix("]").split("-")
-        return next((one for one in parameters if one in CLUSTERS), "")
-
-
 CLUSTERS = {"embedded": "embedded, in process", "http": "embedded, over HTTP", "kubernetes": "real Kubernetes"}
 
 
 def format_conformance(results: Sequence[Result]) -> str:
-    """The document."""
+    """The part."""
     contract = [one for one in results if "contract/resource_client" in one.nodeid]
     parts = [
         HEAD,
         "\n| cluster | behaviours | passed | differ on purpose | failed | not run |\n|---|---|---|---|---|---|\n",
     ]
     for cluster, title in CLUSTERS.items():
-        mine = [one for one in contract if one.cluster == cluster]
+        mine = [one for one in contract if _cluster(one) == cluster]
         counts = [sum(one.outcome in wanted for one in mine) for wanted in ({"passed"}, {"xfailed"})]
         failed = sum(one.outcome in {"failed", "error", "xpassed"} for one in mine)
         skipped = sum(one.outcome == "skipped" for one in mine)
         parts.append(f"| {title} | {len(mine)} | {counts[0]} | {counts[1]} | {failed} | {skipped} |\n")
-    parts.append("\n## Differences on purpose\n\n| behaviour of Kubernetes | the embedded cluster |\n|---|---|\n")
-    reasons = {one.test: one.reason for one in contract if one.outcome == "xfailed"}
+    parts.append("\n### Differences on purpose\n\n| behaviour of Kubernetes | the embedded cluster |\n|---|---|\n")
+    reasons = {_test(one): one.reason for one in contract if one.outcome == "xfailed"}
     for test, reason in sorted(reasons.items()):
         parts.append(f"| {_sentence(test)} | {reason.removeprefix('reason: ')} |\n")
     for module, text in (("test_differential", DIFFERENTIAL), ("test_apply_oracle", ORACLE)):
@@ -78,12 +58,24 @@ def format_conformance(results: Sequence[Result]) -> str:
         if mine:
             passed = sum(one.outcome == "passed" for one in mine)
             parts.append(text.format(passed=passed, total=len(mine)))
-    parts.append("\n## Behaviours\n")
-    for module in sorted({one.test.partition("::")[0] for one in contract}):
-        parts.append(f"\n### {module.removeprefix('test_').removesuffix('.py')}\n\n")
-        names = dict.fromkeys(_sentence(one.test) for one in contract if one.test.startswith(module))
+    parts.append("\n### Behaviours\n")
+    for module in sorted({_test(one).partition("::")[0] for one in contract}):
+        parts.append(f"\n#### {module.removeprefix('test_').removesuffix('.py')}\n\n")
+        names = dict.fromkeys(_sentence(_test(one)) for one in contract if _test(one).startswith(module))
         parts.extend(f"- {name}\n" for name in names)
     return "".join(parts)
+
+
+def _test(result: Result) -> str:
+    """The test without the cluster: `test_apply.py::test_…`."""
+    path, _, name = result.nodeid.partition("::")
+    return f"{path.rpartition('/')[2]}::{name.partition('[')[0]}"
+
+
+def _cluster(result: Result) -> str:
+    """The cluster it ran on."""
+    parameters = result.nodeid.partition("[")[2].removesuffix("]").split("-")
+    return next((one for one in parameters if one in CLUSTERS), "")
 
 
 def _sentence(test: str) -> str:

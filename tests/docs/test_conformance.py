@@ -1,11 +1,17 @@
-"""docs/conformance.md names exactly the behaviours and the differences that the contract suite has."""
+"""Kubernetes' part of docs/conformance.md names just the behaviours and differences that the contract suite has."""
 
 import ast
 from pathlib import Path
 
+from conformance.document import find_parts, replace_part
+
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "tests" / "contract" / "resource_client"
 DOCUMENT = ROOT / "docs" / "conformance.md"
+
+
+def part() -> str:
+    return find_parts(DOCUMENT.read_text())["kubernetes"]
 
 
 def behaviours(*, differing: bool) -> set[str]:
@@ -20,11 +26,21 @@ def behaviours(*, differing: bool) -> set[str]:
 
 
 def test_every_behaviour_is_listed() -> None:
-    listed = {line[2:] for line in DOCUMENT.read_text().splitlines() if line.startswith("- ")}
+    listed = {line[2:] for line in part().splitlines() if line.startswith("- ")}
     assert listed == behaviours(differing=False)
 
 
 def test_every_difference_has_its_row() -> None:
-    table = DOCUMENT.read_text().partition("## Differences on purpose")[2].partition("\n## ")[0]
+    table = part().partition("### Differences on purpose")[2].partition("\n### ")[0]
     rows = {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")}
     assert rows - {"behaviour of Kubernetes"} == behaviours(differing=True)
+
+
+def test_a_suite_writes_its_own_part_and_leaves_the_others() -> None:
+    order = ("one", "two", "three")
+    document = replace_part("", "three", "## Third\n\n- a\n", order=order)
+    document = replace_part(document, "one", "## First", order=order)
+    again = replace_part(document, "one", "## First, again", order=order)
+    assert find_parts(again) == {"one": "## First, again", "three": "## Third\n\n- a"}
+    assert again.index("## First") < again.index("## Third")
+    assert replace_part(again, "one", "## First", order=order) == document
