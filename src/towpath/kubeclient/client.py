@@ -1,4 +1,4 @@
-"""The second adapter of `reconcile.ports.ResourceClient`: the Kubernetes API over HTTP.
+"""The Kubernetes API over HTTP: the second adapter of `reconcile.ports.ResourceClient` and `observe.output.PodLogs`.
 
 What each method raises stands there. Lists come in pages and are handed out whole; warnings of the API go to
 `on_warning`; a watch is resumed by itself and ends only with ExpiredError, a refusal, or its reader.
@@ -6,11 +6,12 @@ What each method raises stands there. Lists come in pages and are handed out who
 
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Unpack
 
 from towpath.aio.clock import Clock
 from towpath.kube.errors import ApiNotFoundError, ExpiredError
 from towpath.kube.objects import GVK, Object, ObjectKey, gvk_of, key_of
-from towpath.kube.requests import DeleteOptions, EventType, ObjectList, Patch, WatchEvent, WriteOptions
+from towpath.kube.requests import DeleteOptions, EventType, LogOptions, ObjectList, Patch, WatchEvent, WriteOptions
 from towpath.kubeclient.credentials import CredentialSource, open_credentials
 from towpath.kubeclient.discovery import ServedKind, unknown_kind
 from towpath.kubeclient.kinds import Kinds
@@ -23,12 +24,16 @@ from towpath.kubeclient.request import (
     prepare_delete,
     prepare_get,
     prepare_list,
+    prepare_log,
     prepare_patch,
     prepare_update,
 )
 from towpath.kubeclient.response import parse_object, parse_page, parse_warnings
-from towpath.kubeclient.transport import CONCURRENCY, Answer, Transport
+from towpath.kubeclient.transport import CONCURRENCY, TIMEOUT_SECONDS, Answer, Transport
 from towpath.kubeclient.watch import Selection, Watcher
+
+# A quiet program writes nothing for hours; whoever follows it ends the stream, and a dead connection costs a socket.
+QUIET_LOG_SECONDS = 4 * 3600.0
 
 
 def _ignore(_key: ObjectKey, _warning: str) -> None:
@@ -124,6 +129,16 @@ class KubernetesClient:
     async def delete(self, gvk: GVK, name: str, namespace: str, options: DeleteOptions) -> None:
         """Ask for deletion; finalizers may delay it."""
         await self._send(gvk, prepare_delete(await self._kinds.get(gvk), name, namespace, options))
+
+    async def logs(
+        self, namespace: str, pod: str, container: str, **options: Unpack[LogOptions]
+    ) -> AsyncGenerator[bytes, None]:
+        """What a container has written, in pieces. Raises ApiError."""
+        idle = QUIET_LOG_SECONDS if options.get("follow") else TIMEOUT_SECONDS
+        prepared = prepare_log(namespace, pod, container, **options)
+        async with self._transport.stream(prepared, idle_seconds=idle) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def version(self) -> Object:
         """The server's version document: `gitVersion`, `major`, `minor`, …. Raises ApiError."""

@@ -4,15 +4,17 @@
 JSON under the media type of YAML, of which JSON is a part.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Unpack
 from urllib.parse import quote, urlencode
 
 import orjson
 
 from towpath.kube.errors import BadRequestError
 from towpath.kube.objects import Object, name_of, namespace_of
-from towpath.kube.requests import DeleteOptions, Patch, WriteOptions
+from towpath.kube.requests import DeleteOptions, LogOptions, Patch, WriteOptions
 from towpath.kubeclient.discovery import ServedKind
 
 JSON = "application/json"
@@ -116,6 +118,21 @@ def prepare_delete(kind: ServedKind, name: str, namespace: str, options: DeleteO
         body["dryRun"] = ["All"]
     path = object_path(kind, name, namespace)
     return PreparedRequest("DELETE", path, {}, encode(body), repeatable=False, flow=namespace)
+
+
+def prepare_log(namespace: str, pod: str, container: str, **options: Unpack[LogOptions]) -> PreparedRequest:
+    """GET what a container has written. Raises BadRequestError when a name is missing."""
+    if not namespace or not pod or not container:
+        raise BadRequestError("resource name may not be empty: a log is that of a container of a pod in a namespace")
+    query = {"container": container}
+    query |= {name: "true" for name in ("previous", "follow", "timestamps") if options.get(name)}
+    tail, since = options.get("tail_lines"), options.get("since_seconds")
+    if tail is not None:
+        query["tailLines"] = str(tail)
+    if since is not None:
+        query["sinceSeconds"] = str(max(1, math.ceil(since)))  # whole seconds, and none is refused
+    path = f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}/log"
+    return PreparedRequest("GET", path, query, flow=namespace)
 
 
 def narrow(kind: ServedKind, namespace: str, fields: str) -> str:

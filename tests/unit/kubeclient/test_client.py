@@ -233,3 +233,28 @@ async def test_warnings_are_told_with_their_object() -> None:
         await client.create(OBJECT, OPTIONS)
         assert told == [(ObjectKey("", "ConfigMap", "dev", "a"), 'unknown field "x"')]
         await client.close()
+
+
+async def test_a_log_comes_in_pieces_as_it_is_written() -> None:
+    path = "GET /api/v1/namespaces/dev/pods/sensor-0/log"
+
+    async def written() -> AsyncIterator[bytes]:
+        yield b"one\n"
+        yield b"two\n"
+
+    async with serve_peer({path: lambda _: StreamingResponse(written())}) as peer:
+        client = client_of(peer, VirtualClock())
+        found = b"".join([piece async for piece in client.logs("dev", "sensor-0", "main", tail_lines=2)])
+        await client.close()
+
+    assert found == b"one\ntwo\n"
+    assert parse_qs(peer.requests[-1].query) == {"container": ["main"], "tailLines": ["2"]}
+
+
+async def test_a_log_that_is_refused_says_why_before_its_first_piece() -> None:
+    path = "GET /api/v1/namespaces/dev/pods/sensor-0/log"
+    async with serve_peer({path: status(400, "BadRequest")}) as peer:
+        client = client_of(peer, VirtualClock())
+        with pytest.raises(ApiError, match="BadRequest it is"):
+            await anext(client.logs("dev", "sensor-0", "main"))
+        await client.close()

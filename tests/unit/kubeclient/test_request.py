@@ -13,6 +13,7 @@ from towpath.kubeclient.request import (
     prepare_delete,
     prepare_get,
     prepare_list,
+    prepare_log,
     prepare_patch,
     prepare_update,
     prepare_watch,
@@ -117,6 +118,25 @@ def test_a_deletion_s_options_are_its_body() -> None:
 def test_a_plain_deletion_leaves_the_grace_period_to_the_server() -> None:
     body = json.loads(prepare_delete(DEPLOYMENT, "s", "dev", DeleteOptions()).body)
     assert body == {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+
+
+def test_a_log_is_asked_for_by_container_with_what_was_chosen() -> None:
+    prepared = prepare_log("dev", "sensor-0", "main", previous=True, follow=True, tail_lines=0, since_seconds=0.2)
+    assert (prepared.method, prepared.path) == ("GET", "/api/v1/namespaces/dev/pods/sensor-0/log")
+    assert prepared.query == {
+        "container": "main",
+        "previous": "true",
+        "follow": "true",
+        "tailLines": "0",
+        "sinceSeconds": "1",
+    }
+    plain = prepare_log("dev", "sensor-0", "main", previous=False, follow=False, tail_lines=None, timestamps=True)
+    assert plain.query == {"container": "main", "timestamps": "true"}
+
+
+def test_a_log_of_nothing_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(BadRequestError, match="may not be empty"):
+        prepare_log("dev", "", "main")
 
 
 def test_requests_of_a_namespace_share_a_flow() -> None:
