@@ -1,11 +1,12 @@
 """Writes docs/commands.md from the command line's own help. `tests/docs` holds the file against it."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from towpath.cli.main import COMMANDS, towpath
+from towpath.cli.main import towpath
 
 TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
 WIDTH = 110
@@ -37,14 +38,19 @@ A repository elsewhere is followed with `towpath up --remote`: [credentials and 
 def document() -> str:
     """The whole text."""
     root = click.Context(towpath, info_name="towpath", terminal_width=WIDTH, max_content_width=WIDTH)
-    parts = [HEAD]
-    for name in COMMANDS:
-        command = towpath.get_command(root, name)
+    return "\n".join([HEAD, *_sections(root, towpath)])
+
+
+def _sections(parent: click.Context, group: click.Group) -> Iterator[str]:
+    """One section a command; a group's commands follow it."""
+    for name in group.list_commands(parent):
+        command = group.get_command(parent, name)
         if command is None or command.hidden:
             continue
-        context = click.Context(command, info_name=name, parent=root, terminal_width=WIDTH, max_content_width=WIDTH)
-        parts.append(f"## towpath {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "\n".join(parts)
+        context = click.Context(command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH)
+        yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+        if isinstance(command, click.Group):
+            yield from _sections(context, command)
 
 
 def main() -> int:

@@ -1,10 +1,8 @@
 """The entry point: finds the command, runs it, and turns errors into text and exit codes.
 
-Commands are imported when they are called, so that `towpath status` does not pay for the server. Exit codes are those
-of `errors`; 130 after Ctrl-C.
+Commands are imported when they are called (`table`). Exit codes are those of `errors`; 130 after Ctrl-C.
 """
 
-import importlib
 import os
 import sys
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import click
 
 from towpath import __version__
+from towpath.cli.table import CommandTable
 from towpath.errors import TowpathError
 
 INTERRUPTED = 130
@@ -32,6 +31,7 @@ COMMANDS = {
     "rollback": "Restore the last good release of an environment.",
     "hold": "Pause, or resume, automation for an environment.",
     "reconcile": "Compare an environment with Git at once.",
+    "registry": "Look after the platform's registry.",
     "doctor": "Check the machine and the platform.",
     "webhook": "Print what to enter in a forge's webhook settings.",
     "kubeconfig": "Print the file that kubectl needs.",
@@ -40,31 +40,13 @@ COMMANDS = {
 }
 
 
-class CommandTable(click.Group):
-    """Imports a command's module when it is needed; the help text needs none."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of a user's day."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"towpath.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of `towpath --help`, without importing a single command."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, text in COMMANDS.items() if name != "git-credential"])
-
-
-@click.group(cls=CommandTable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandTable,
+    package="towpath.cli",
+    table=COMMANDS,
+    hidden_commands=frozenset({"git-credential"}),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="towpath", message="%(prog)s %(version)s")
 def towpath() -> None:
     """A GitOps platform in one process: build, promote, reconcile, observe, recover.

@@ -1,0 +1,16 @@
+"""`towpath registry`: the registry of the platform, one file a command.
+
+What the commands ask is answered by the platform that runs in the directory (`server.keeper`).
+"""
+
+import click
+
+from towpath.cli.table import CommandTable
+
+# In the order of how often they are typed.
+COMMANDS: dict[str, str] = {}
+
+
+@click.group("registry", cls=CommandTable, package=__name__, table=COMMANDS)
+def command() -> None:
+    """Look after the platform's registry."""
