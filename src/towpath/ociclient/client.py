@@ -6,6 +6,7 @@ How a call is authorised and sent stands in `session`, what its failures mean in
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.http.client import HttpClient, Response, ResponseTooLargeError, UnreachableError
@@ -15,12 +16,13 @@ from towpath.oci.challenge import DELETE, PULL, PUSH, Scope
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.keyring import Keyring
-from towpath.oci.manifest import Index, Manifest
+from towpath.oci.manifest import Index, Manifest, format_manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.ociclient.errors import DeleteError, PullCause, PullError, PushError
 from towpath.ociclient.images import Image, choose_candidates, describe_platforms
 from towpath.ociclient.push import OpenBlob, push_blob, push_manifest
+from towpath.ociclient.referrers import describe_referrer, fallback_tag, of_type, read_referrers, with_entry
 from towpath.ociclient.responses import (
     corrupt,
     failed,
@@ -31,7 +33,7 @@ from towpath.ociclient.responses import (
     read_media_type,
     read_tags,
 )
-from towpath.ociclient.session import Call, Session
+from towpath.ociclient.session import REDIRECTS, Call, Session
 
 # 4 MiB is what registries must accept; twice that is still no burden.
 MANIFEST_LIMIT = 8 * 1024 * 1024
@@ -39,6 +41,8 @@ CONFIG_LIMIT = 8 * 1024 * 1024
 TAG_PAGE_LIMIT = 4 * 1024 * 1024
 # 1000 pages: more tags than any registry should hold; a server that links in a circle is cut off.
 TAG_PAGES = 1000
+# 100 pages: more referrers than any image has; the same guard against circles.
+REFERRER_PAGES = 100
 BLOB_ATTEMPTS = 4
 # How deep an index may point to indexes before the walk gives up.
 INDEX_DEPTH = 3
@@ -181,8 +185,47 @@ class RegistryClient:
         return await push_blob(self._session, reference, descriptor, open_blob, mount_from=mount_from)
 
     async def push_manifest(self, reference: Reference, raw: bytes, media_type: str) -> Digest:
-        """Put a manifest under the reference's digest or tag. Raises PushError, TagTakenError, IntegrityError."""
-        return await push_manifest(self._session, reference, raw, media_type)
+        """Put a manifest under the reference's digest or tag.
+
+        A manifest with a subject is listed among that one's referrers, by the registry or, where it does not, here.
+
+        Raises:
+            PushError, TagTakenError, IntegrityError.
+            PullError: the list of referrers that this side has to keep cannot be read.
+        """
+        pushed = await push_manifest(self._session, reference, raw, media_type)
+        if not pushed.subject_listed and (found := describe_referrer(raw, media_type, pushed.digest)):
+            await self._list_by_tag(reference, *found)
+        return pushed.digest
+
+    async def referrers(self, reference: Reference, *, artifact_type: str = "") -> tuple[Descriptor, ...]:
+        """The manifests whose subject is the reference's digest; only those of a type, unless that is empty.
+
+        Raises:
+            PullError, IntegrityError.
+            ValueError: the reference has no digest.
+        """
+        if reference.digest is None:
+            raise ValueError(f"{reference} has no digest")
+        query = f"?artifactType={quote(artifact_type, safe='')}" if artifact_type else ""
+        target = f"referrers/{reference.digest}{query}"
+        found: list[Descriptor] = []
+        for _ in range(REFERRER_PAGES):
+            # Not followed: a registry may send all paths that it does not know to a page for people.
+            call = replace(_pull(reference, "GET", target, {"Accept": media.OCI_INDEX}), follow=False)
+            response = await self._session.call(reference, call)
+            if response.status == 404 or response.status in REDIRECTS:
+                await response.close()
+                return of_type(await self._listed_by_tag(reference, reference.digest), artifact_type)
+            if response.status != 200:
+                raise await self._session.fail(reference, call, response)
+            content = await self._read(reference, response, MANIFEST_LIMIT)
+            found += read_referrers(reference, content, media.OCI_INDEX)
+            following = find_next_query(response.headers.get("link", ""))
+            if not following:
+                return of_type(found, artifact_type)
+            target = f"referrers/{reference.digest}?{following}"
+        raise failed(reference, PullCause.INVALID_CONTENT, f"the referrers have more than {REFERRER_PAGES} pages")
 
     async def tags(self, reference: Reference) -> list[str]:
         """All tags of the repository, in the registry's order. Raises PullError."""
@@ -210,6 +253,24 @@ class RegistryClient:
     async def close(self) -> None:
         """Close all connections."""
         await self._http.close()
+
+    async def _listed_by_tag(self, reference: Reference, subject: Digest) -> tuple[Descriptor, ...]:
+        tagged = replace(reference, tag=fallback_tag(subject), digest=None)
+        try:
+            raw = await self.manifest(tagged)
+        except PullError as error:
+            if error.cause is not PullCause.NOT_FOUND:
+                raise
+            return ()
+        return read_referrers(tagged, raw.content, raw.media_type)
+
+    async def _list_by_tag(self, reference: Reference, subject: Descriptor, entry: Descriptor) -> None:
+        """Add a manifest to its subject's list. Two writers at once may lose one: the schema knows no better."""
+        listed = await self._listed_by_tag(reference, subject.digest)
+        wanted = with_entry(listed, entry)
+        if wanted != listed:
+            tagged = replace(reference, tag=fallback_tag(subject.digest), digest=None)
+            await push_manifest(self._session, tagged, format_manifest(Index(wanted)), media.OCI_INDEX)
 
     async def _walk(self, reference: Reference, raw: RawManifest, platform: Platform, depth: int) -> Image | None:
         parsed = read_manifest(reference, raw.content, raw.media_type)

@@ -5,6 +5,7 @@ PUT that fails half-way leaves a session of unknown length, so the whole procedu
 """
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from urllib.parse import quote, urljoin
 
 from towpath.http.client import Response
@@ -40,7 +41,20 @@ async def push_blob(
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-async def push_manifest(session: Session, reference: Reference, raw: bytes, media_type: str) -> Digest:
+@dataclass(frozen=True, slots=True)
+class PushedManifest:
+    """A manifest that a registry took.
+
+    Attributes:
+        digest: its digest.
+        subject_listed: whether the registry lists it among the referrers of its subject.
+    """
+
+    digest: Digest
+    subject_listed: bool
+
+
+async def push_manifest(session: Session, reference: Reference, raw: bytes, media_type: str) -> PushedManifest:
     """Put a manifest under the reference's tag, or under its digest when it has no tag."""
     digest = Digest.of(raw, reference.digest.algorithm if reference.digest else "sha256")
     if reference.digest and reference.digest != digest:
@@ -59,7 +73,7 @@ async def push_manifest(session: Session, reference: Reference, raw: bytes, medi
     if response.status not in {200, 201}:
         raise await session.fail(reference, call, response)
     await response.close()
-    return digest
+    return PushedManifest(digest, "oci-subject" in response.headers)
 
 
 async def _start_upload(session: Session, reference: Reference, digest: Digest, mount_from: str) -> str:

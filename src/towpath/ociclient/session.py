@@ -33,7 +33,12 @@ _NEXT_CREDENTIAL_CAUSES = frozenset({PullCause.TOKEN_REFUSED, PullCause.ACCESS_D
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request within a repository. `target` is a path below `/v2/<repository>/`, or a whole URL (an upload)."""
+    """One request within a repository.
+
+    Attributes:
+        target: a path below `/v2/<repository>/`, or a whole URL (an upload).
+        follow: whether redirects are followed; else one is the response.
+    """
 
     method: str
     target: str
@@ -43,6 +48,7 @@ class Call:
     body: bytes | OpenBody = b""
     length: int | None = None
     repeat: bool = True
+    follow: bool = True
 
 
 class Session:
@@ -134,7 +140,7 @@ class Session:
                 failure = describe_unreachable(error)
                 raise call.error(reference, failure) from error
             location = response.headers.get("location", "")
-            if response.status not in REDIRECTS or not location:
+            if response.status not in REDIRECTS or not location or not call.follow:
                 return response
             await response.close()
             url = urljoin(url, location)
