@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from fakes.node_world import NodeWorld, add_image, command, make_pod, node_world, phase_is
+from towpath.cluster.node.sandbox.launcher import Spawn
 from towpath.kube.objects import GVK, Object, annotations_of, find_path
 
 SERVICE = GVK("", "v1", "Service")
@@ -104,6 +106,26 @@ async def test_replicas_listen_on_the_same_port_without_knowing(hub: NodeWorld) 
     addresses = {find_path(pod, "status", "podIP") for pod in pods}
     assert len(addresses) == 3
     assert [await hub.get(pod, "/") for pod in pods] == ["web-0", "web-1", "web-2"]
+
+
+async def test_a_pod_whose_files_could_not_be_written_has_a_network_at_the_next_try(
+    hub: NodeWorld, tmp_path: Path
+) -> None:
+    pod = {"metadata": {"name": "late", "namespace": "default", "uid": "11111111"}, "spec": {}}
+    network = hub.agent.network
+    in_the_way = tmp_path / "late" / "etc"
+    in_the_way.parent.mkdir()
+    in_the_way.touch()
+    with pytest.raises(FileExistsError):
+        await network.attach(pod, tmp_path / "late")
+    in_the_way.unlink()
+
+    attached = await network.attach(pod, tmp_path / "late")
+    program = "import socket, sys; socket.create_server((sys.argv[1], 8080))"
+    argv = [sys.executable, "-c", program, attached.address]
+    child = await attached.launcher.spawn(Spawn(argv=argv, stdout=1, stderr=2, network=attached.namespace))
+    assert await child.wait() == 0, "the address it was told is the one its namespace has"
+    await network.detach(pod)
 
 
 async def test_replicas_that_bind_their_own_address_share_a_port_on_the_host_network(tmp_path: Path) -> None:

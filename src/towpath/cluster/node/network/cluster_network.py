@@ -189,7 +189,7 @@ class ClusterNetwork:
                         yield HOST_IP, int(port.get("containerPort") or 0)
 
     async def attach(self, pod: Object, directory: Path) -> AttachedPod:
-        """Give a pod its address, namespace and files. Raises SandboxError, OSError."""
+        """Give a pod its address, namespace and files, or nothing at all. Raises SandboxError, OSError."""
         uid = uid_of(pod)
         if _is_on_host(pod):
             attached = await self._attach_to_host(pod, HOST_IP, directory)
@@ -201,29 +201,33 @@ class ClusterNetwork:
             attached = AttachedPod(
                 pod=pod, address=address, launcher=self._hub, namespace=uid, directory=directory, network=self
             )
-            try:
-                await self._hub.add_pod(uid, address)
-            except BaseException:
-                self._pool.give_back(address)
-                raise
-        self._write_files(attached)
+        try:
+            if attached.namespace:
+                await attached.launcher.add_pod(uid, attached.address)
+            self._write_files(attached)
+        except BaseException:
+            # A namespace that stayed would keep this address, and the next try gets another one.
+            await self._let_go(attached)
+            raise
         self._pods[uid] = attached
         return attached
 
     async def detach(self, pod: Object) -> None:
         """Take a pod's address back."""
         attached = self._pods.pop(uid_of(pod), None)
-        if attached is None:
-            return
-        self._pool.give_back(attached.address)
-        if attached.namespace:
-            await attached.launcher.forget_pod(attached.namespace)
+        if attached is not None:
+            await self._let_go(attached)
 
     def names_changed(self) -> None:
         """Services or endpoints changed: where `/etc/hosts` is all the naming there is, write it anew."""
         for attached in self._pods.values():
             if not attached.namespace:
                 self._write_hosts(attached)
+
+    async def _let_go(self, attached: AttachedPod) -> None:
+        self._pool.give_back(attached.address)
+        if attached.namespace:
+            await attached.launcher.forget_pod(attached.namespace)
 
     async def _attach_to_host(self, pod: Object, address: str, directory: Path) -> AttachedPod:
         async with self._starting_host:

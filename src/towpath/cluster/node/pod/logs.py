@@ -6,6 +6,7 @@ in `log_reader`.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -100,9 +101,16 @@ class LogFile:
         self._wake()
 
     def _rotate(self) -> None:
+        rotated = self._path.with_name(f"{self._path.name}.1")
+        try:
+            self._path.replace(rotated)
+            fresh = self._open()
+        except OSError:
+            with contextlib.suppress(OSError):
+                rotated.replace(self._path)
+            return  # the old file grows until there is space for a new one
         os.close(self._descriptor)
-        self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        self._descriptor = self._open()
+        self._descriptor = fresh
         self._size = 0
 
     def _open(self) -> int:

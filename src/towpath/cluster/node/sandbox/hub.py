@@ -66,10 +66,14 @@ class Hub:
                 raise
         finally:
             setns(self._own, CLONE_NEWNET)
-        with open_netlink() as netlink:
-            index = socket.if_nametoindex(peer)
-            request(netlink, prepare_link_up(index))
-            request(netlink, prepare_route(index, to=address, prefix=32))
+        try:
+            with open_netlink() as netlink:
+                index = socket.if_nametoindex(peer)
+                request(netlink, prepare_link_up(index))
+                request(netlink, prepare_route(index, to=address, prefix=32))
+        except BaseException:
+            os.close(pod)  # and with it the link
+            raise
         self._pods[name] = pod
 
     def remove_pod(self, name: str) -> None:
