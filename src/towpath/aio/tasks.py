@@ -21,9 +21,9 @@ class Background:
         self._backoff = backoff or Backoff(initial_seconds=0.2, cap_seconds=10.0)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def run_forever(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        """Run `step` as a task, and again whenever it returns or raises."""
-        self._start(name, self._forever(name, step))
+    def run_forever(self, name: str, step: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Run `step` as a task, and again whenever it returns or raises, until the task is cancelled."""
+        return self._start(name, self._forever(name, step))
 
     def run_once(self, name: str, step: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run `step` as a task; a failure is logged."""

@@ -20,6 +20,7 @@ from towpath.reconcile.desired import Desired
 from towpath.reconcile.drift import DriftLog, DriftMode, DriftState
 from towpath.reconcile.events import WARNING
 from towpath.reconcile.inventory import Inventory
+from towpath.reconcile.live import scopes_of
 from towpath.reconcile.marks import mark, wave_of
 from towpath.reconcile.parts import Parts, Settings
 from towpath.reconcile.plan import plan, waves_of
@@ -139,7 +140,10 @@ class Application:
     def _open_inventory(self, desired: Desired) -> Inventory:
         if self._inventory is None:
             self._inventory = Inventory(
-                self._parts.client, environment=self.environment, application=desired.application
+                self._parts.client,
+                environment=self.environment,
+                application=desired.application,
+                namespace=self.settings.inventory_namespace,
             )
         return self._inventory
 
@@ -275,8 +279,12 @@ class Application:
         return {**kept, **wanted}
 
     async def _follow(self, planned: Planned) -> None:
-        managed = [change for change in planned.change_set.changes if change.key in self._applied]
-        kinds = dict.fromkeys(change.gvk for change in managed)
-        namespaces = dict.fromkeys(change.key.namespace for change in managed if change.key.namespace)
-        await self._parts.view.follow(kinds, namespaces)
+        # What is on its way out is followed too: its end may be what the next plan waits for.
+        followed = [
+            (change.gvk, change.key)
+            for change in planned.change_set.changes
+            if change.key in self._applied or change.live is not None
+        ]
+        scopes = scopes_of(followed, narrow=self.settings.narrow_watches)
+        await self._parts.view.follow(scopes, reader=self.environment)
         self.standing.refresh()

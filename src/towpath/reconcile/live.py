@@ -1,26 +1,83 @@
 """What is live, kept up to date by watches: the managed objects, and the pods beside them.
 
-One watch a managed kind (selected by our label) and one a namespace's pods; no other object of the cluster is held.
-Readers are told of each change as it happens, so health is known within milliseconds of a pod turning ready. What this
-process has just written is put in at once: a reader never sees an older state than the one it caused.
+Managed objects are selected by our label, so no other object of the cluster is held; `scopes_of` says by which watches:
+few wide ones where the cluster is ours, narrow ones where rights are given by namespace and name. Readers are told of
+each change as it happens, so health is known within milliseconds of a pod turning ready. What this process has just
+written is put in at once: a reader never sees an older state than the one it caused.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
+from towpath.aio.backoff import Backoff
 from towpath.aio.tasks import Background
-from towpath.kube.errors import ExpiredError
-from towpath.kube.objects import GVK, Object, ObjectKey, key_of, labels_of, resource_version_of, uid_of
+from towpath.kube.errors import ApiError, ExpiredError
+from towpath.kube.objects import GVK, Object, ObjectKey, key_of, labels_of, name_of, resource_version_of, uid_of
 from towpath.kube.requests import EventType, ObjectList
 from towpath.reconcile.marks import ENVIRONMENT_LABEL
 from towpath.reconcile.ports import ResourceReader
 
+log = logging.getLogger(__name__)
 POD = GVK("", "v1", "Pod")
+SECRET = GVK("", "v1", "Secret")
+# A right that is missing, or a server that is away: ten seconds after it is there, so is the watch.
+RETRY = Backoff(initial_seconds=0.2, cap_seconds=10.0)
 # Before and after; None where it did not or does not exist.
 Listener: TypeAlias = Callable[[ObjectKey, Object | None, Object | None], None]
-_Scope: TypeAlias = tuple[GVK, str, str]  # kind, namespace ("" for all), label selector
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one watch covers: a kind, in a namespace ("" for all), with our label or with any, of one name or of all."""
+
+    kind: GVK
+    namespace: str = ""
+    labels: str = ENVIRONMENT_LABEL
+    name: str = ""
+
+    @property
+    def fields(self) -> str:
+        """The field selector."""
+        return f"metadata.name={self.name}" if self.name else ""
+
+    def covers(self, obj: Object, key: ObjectKey) -> bool:
+        """Whether the watch tells of this object."""
+        same_kind = (key.group, key.kind) == (self.kind.group, self.kind.kind)
+        labelled = not self.labels or ENVIRONMENT_LABEL in labels_of(obj)
+        return same_kind and labelled and self.namespace in {"", key.namespace} and self.name in {"", name_of(obj)}
+
+
+def scopes_of(managed: Iterable[tuple[GVK, ObjectKey]], *, narrow: bool) -> set[Scope]:
+    """The watches that see these objects and the pods beside them.
+
+    Narrow ones stay in the namespaces of the objects; cluster-scoped objects and Secrets, where a right to all of them
+    would be a right to everybody's, are watched by name.
+    """
+    scopes: set[Scope] = set()
+    for gvk, key in managed:
+        if key.namespace:
+            scopes.add(Scope(POD, key.namespace, labels=""))
+        if not narrow:
+            scopes.add(Scope(gvk))
+        elif not key.namespace or gvk == SECRET:
+            scopes.add(Scope(gvk, key.namespace, name=key.name))
+        else:
+            scopes.add(Scope(gvk, key.namespace))
+    return scopes
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A watch that runs: who wants it, and how its first list went."""
+
+    task: asyncio.Task[None]
+    readers: set[str] = field(default_factory=set)
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
+    problem: ApiError | None = None
 
 
 class LiveView:
@@ -30,22 +87,35 @@ class LiveView:
         self._reader = reader
         self._objects: dict[ObjectKey, Object] = {}
         self._listeners: list[Listener] = []
-        self._synced: dict[_Scope, asyncio.Event] = {}
+        self._watches: dict[Scope, _Watch] = {}
         self._background = Background()
 
     def subscribe(self, listener: Listener) -> None:
         """Have `listener` called for every change."""
         self._listeners.append(listener)
 
-    async def follow(self, kinds: Iterable[GVK], pod_namespaces: Iterable[str]) -> None:
-        """Watch these as well; returns when each has been listed once."""
-        scopes: list[_Scope] = [(kind, "", ENVIRONMENT_LABEL) for kind in kinds]
-        scopes += [(POD, namespace, "") for namespace in pod_namespaces]
-        for scope in scopes:
-            if scope not in self._synced:
-                self._synced[scope] = asyncio.Event()
-                self._background.run_forever(f"watch {scope[0].kind} {scope[1]}".strip(), partial(self._watch, scope))
-        await asyncio.gather(*(self._synced[scope].wait() for scope in scopes))
+    async def follow(self, scopes: Iterable[Scope], *, reader: str = "") -> None:
+        """Watch these for `reader`, and nothing else for it; returns when each has been listed once.
+
+        Raises:
+            ApiError: a list was refused, or not answered; it is tried again until nobody wants it.
+        """
+        wanted = set(scopes)
+        for scope in wanted - self._watches.keys():
+            name = f"watch {scope.kind.kind} {scope.namespace}".strip()
+            self._watches[scope] = _Watch(self._background.run_forever(name, partial(self._watch, scope)))
+        for scope, watch in list(self._watches.items()):
+            if scope in wanted:
+                watch.readers.add(reader)
+            else:
+                watch.readers.discard(reader)
+                if not watch.readers:
+                    self._end(scope)
+        watches = [self._watches[scope] for scope in wanted]
+        await asyncio.gather(*(watch.tried.wait() for watch in watches))
+        for watch in watches:
+            if watch.problem is not None:
+                raise watch.problem
 
     def find(self, key: ObjectKey) -> Object | None:
         """One object, as last seen."""
@@ -66,31 +136,48 @@ class LiveView:
         """End the watches."""
         await self._background.close()
 
-    async def _watch(self, scope: _Scope) -> None:
-        kind, namespace, labels = scope
-        while True:
-            listed = await self._reader.list(kind, namespace, labels=labels)
-            self._relist(scope, listed)
-            self._synced[scope].set()
-            try:
-                events = self._reader.watch(kind, namespace, labels=labels, resource_version=listed.resource_version)
-                async for event in events:
-                    if event.type is EventType.DELETED:
-                        self._remove(event.object)
-                    elif event.type in {EventType.ADDED, EventType.MODIFIED}:
-                        self.put(event.object)
-            except ExpiredError:
-                continue
+    def _end(self, scope: Scope) -> None:
+        self._watches.pop(scope).task.cancel()
+        for key, obj in list(self._objects.items()):
+            if scope.covers(obj, key) and not any(other.covers(obj, key) for other in self._watches):
+                del self._objects[key]  # nobody keeps it up to date any more
 
-    def _relist(self, scope: _Scope, listed: ObjectList) -> None:
-        kind, namespace, labels = scope
+    async def _watch(self, scope: Scope) -> None:
+        watch = self._watches[scope]
+        failures = 0
+        while True:
+            try:
+                await self._read(scope, watch)
+            except ExpiredError:
+                failures = 0
+            except ApiError as error:
+                if watch.problem is None:
+                    log.warning("watch of %s %s: %s", scope.kind.kind, scope.namespace, error.message)
+                watch.problem = error
+                watch.tried.set()
+                failures += 1
+                await asyncio.sleep(RETRY.delay(failures))
+
+    async def _read(self, scope: Scope, watch: _Watch) -> None:
+        """List and follow, until the version is too old. Raises ApiError."""
+        query = {"labels": scope.labels, "fields": scope.fields}
+        listed = await self._reader.list(scope.kind, scope.namespace, **query)
+        self._relist(scope, listed)
+        watch.problem = None
+        watch.tried.set()
+        version = listed.resource_version
+        async for event in self._reader.watch(scope.kind, scope.namespace, **query, resource_version=version):
+            if event.type is EventType.DELETED:
+                self._remove(event.object)
+            elif event.type in {EventType.ADDED, EventType.MODIFIED}:
+                self.put(event.object)
+
+    def _relist(self, scope: Scope, listed: ObjectList) -> None:
         names = {key_of(obj) for obj in listed.items}
         moment = _number(listed.resource_version)
         for key, obj in list(self._objects.items()):
-            in_scope = (key.group, key.kind) == (kind.group, kind.kind) and namespace in {"", key.namespace}
-            in_scope = in_scope and (not labels or ENVIRONMENT_LABEL in labels_of(obj))
             # What is newer than the list was written while it was on its way; the watch will tell of it.
-            if in_scope and key not in names and _version(obj) <= moment:
+            if scope.covers(obj, key) and key not in names and _version(obj) <= moment:
                 self._replace(key, None)
         for obj in listed.items:
             self.put(obj)

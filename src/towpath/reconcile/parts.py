@@ -9,6 +9,7 @@ from towpath.reconcile.desired import DesiredSource
 from towpath.reconcile.drift import DriftMode
 from towpath.reconcile.events import Events
 from towpath.reconcile.holds import Holds
+from towpath.reconcile.inventory import NAMESPACE as INVENTORY_NAMESPACE
 from towpath.reconcile.live import LiveView
 from towpath.reconcile.ports import ResourceClient
 from towpath.reconcile.prune import PruneBudget
@@ -48,12 +49,16 @@ class Settings:
         budget: how much one commit may delete without a confirmation.
         progress_deadline_seconds: a release that is not healthy by then is degraded (Kubernetes' own default).
         resync_seconds: the floor under all triggers; a resync with nothing to do writes nothing.
+        inventory_namespace: where inventories are kept.
+        narrow_watches: watch by namespace and name, as rights are given on a cluster that others use too.
     """
 
     drift_mode: DriftMode = DriftMode.HEAL
     budget: PruneBudget = field(default_factory=PruneBudget)
     progress_deadline_seconds: float = 600.0
     resync_seconds: float = 180.0
+    inventory_namespace: str = INVENTORY_NAMESPACE
+    narrow_watches: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
