@@ -1,8 +1,9 @@
 """The inventory: which objects an application has applied, so that those Git drops can be pruned.
 
-It is a ConfigMap `towpath-inventory-<environment>` (in a namespace of the platform's choice), so it survives every restart. Objects enter it before they are
-applied and leave it after they are gone: a crash in between can only remember too much, never forget. Entries are
-`<namespace>_<name>_<group>_<kind>` with the version, as Flux writes them. Nothing is written when nothing changes.
+It is a ConfigMap `towpath-inventory-<environment>`, in a namespace of the platform's choice, so it survives a restart.
+Objects enter it before they are applied and leave it after they are gone: a crash in between can only remember too
+much, never forget. Entries are `<namespace>_<name>_<group>_<kind>` with the version, as Flux writes them. Nothing is
+written when nothing changes.
 """
 
 import json
