@@ -1,7 +1,5 @@
 """The real kubectl against the façade: what a user types, what kubectl sends, what it prints."""
 
-import asyncio
-
 import pytest
 
 from fakes.api_server import ApiServer
@@ -100,9 +98,9 @@ async def test_an_unserved_kind_is_refused(kubectl: Kubectl) -> None:
 @pytest.mark.usefixtures("kubelet")
 async def test_a_rollout_is_followed_to_its_end(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
-    first = await kubectl("rollout", "status", "deploy/web", "--timeout=30s")
+    first = await kubectl("rollout", "status", "deploy/web", "--timeout=120s")
     await kubectl("set", "image", "deploy/web", "web=registry.local/web:sha-2222222")
-    second = await kubectl("rollout", "status", "deploy/web", "--timeout=30s")
+    second = await kubectl("rollout", "status", "deploy/web", "--timeout=120s")
     history = await kubectl("rollout", "history", "deploy/web")
 
     assert "successfully rolled out" in first.out
@@ -114,8 +112,8 @@ async def test_a_rollout_is_followed_to_its_end(kubectl: Kubectl) -> None:
 async def test_scaling_waits_and_tables_agree(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
     await kubectl("scale", "deploy/web", "--replicas=3")
-    await kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "deploy/web", "--timeout=30s")
-    await kubectl("wait", "--for=condition=Available", "deploy/web", "--timeout=30s")
+    await kubectl("wait", "--for=jsonpath={.status.readyReplicas}=3", "deploy/web", "--timeout=120s")
+    await kubectl("wait", "--for=condition=Available", "deploy/web", "--timeout=120s")
 
     deployments = (await kubectl("get", "deploy")).out.splitlines()
     pods = (await kubectl("get", "pods", "-o", "wide")).out.splitlines()
@@ -130,7 +128,7 @@ async def test_scaling_waits_and_tables_agree(kubectl: Kubectl) -> None:
 @pytest.mark.usefixtures("kubelet")
 async def test_describe_shows_the_events_of_a_deployment(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
-    await kubectl("rollout", "status", "deploy/web", "--timeout=30s")
+    await kubectl("rollout", "status", "deploy/web", "--timeout=120s")
 
     described = (await kubectl("describe", "deploy", "web")).out
 
@@ -141,24 +139,25 @@ async def test_describe_shows_the_events_of_a_deployment(kubectl: Kubectl) -> No
 @pytest.mark.usefixtures("kubelet")
 async def test_deleting_a_deployment_takes_its_pods_along(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=DEPLOYMENT)
-    await kubectl("rollout", "status", "deploy/web", "--timeout=30s")
-    await kubectl("delete", "deploy", "web", "--cascade=foreground", "--timeout=30s")
+    await kubectl("rollout", "status", "deploy/web", "--timeout=120s")
+    await kubectl("delete", "deploy", "web", "--cascade=foreground", "--timeout=120s")
 
     assert (await kubectl.json("get", "pods,rs"))["items"] == []
 
 
 async def test_watching_prints_rows_as_objects_change(kubectl: Kubectl) -> None:
-    watching = asyncio.create_task(
-        kubectl("get", "configmaps", "-w", "--no-headers", "--request-timeout=4s", check=False)
-    )
     manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: watched}\ndata: {a: '1'}\n"
-    await kubectl("apply", "-f", "-", stdin=manifest)
-    await kubectl("apply", "-f", "-", stdin=manifest.replace("{a: '1'}", "{a: '1', b: '2'}"))
-
-    rows = [line.split()[:2] for line in (await watching).out.splitlines()]
+    rows = []
+    async with kubectl.lines("get", "configmaps", "-w", "--no-headers") as lines:
+        assert (await anext(lines)).split()[0] == "kube-root-ca.crt", "what is there comes first"
+        await kubectl("apply", "-f", "-", stdin=manifest)
+        await kubectl("apply", "-f", "-", stdin=manifest.replace("{a: '1'}", "{a: '1', b: '2'}"))
+        async for line in lines:
+            rows.append(line.split()[:2])
+            if rows[-1] == ["watched", "2"]:
+                break
 
     assert ["watched", "1"] in rows
-    assert rows[-1] == ["watched", "2"]
 
 
 async def test_logs_come_from_the_node(server: ApiServer, kubectl: Kubectl) -> None:

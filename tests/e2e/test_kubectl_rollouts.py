@@ -55,7 +55,7 @@ spec:
 
 async def rolled_out(kubectl: Kubectl, manifest: str, target: str) -> None:
     await kubectl("apply", "-f", "-", stdin=manifest)
-    await kubectl("rollout", "status", target, "--timeout=20s")
+    await kubectl("rollout", "status", target, "--timeout=120s")
 
 
 async def images(kubectl: Kubectl) -> list[str]:
@@ -72,14 +72,14 @@ async def images(kubectl: Kubectl) -> list[str]:
 async def test_history_is_told_and_undone(kubectl: Kubectl, manifest: str, target: str, container: str) -> None:
     await rolled_out(kubectl, manifest, target)
     await kubectl("set", "image", target, f"{container}=registry.local/{container}:2")
-    await kubectl("rollout", "status", target, "--timeout=20s")
+    await kubectl("rollout", "status", target, "--timeout=120s")
     assert await images(kubectl) == [f"{container}:2"] * 2
 
     history = (await kubectl("rollout", "history", target)).out.splitlines()
     assert [line.split()[0] for line in history if line[:1].isdigit()] == ["1", "2"]
 
     await kubectl("rollout", "undo", target)
-    await kubectl("rollout", "status", target, "--timeout=20s")
+    await kubectl("rollout", "status", target, "--timeout=120s")
     assert await images(kubectl) == [f"{container}:1"] * 2
 
 
@@ -88,11 +88,11 @@ async def test_a_paused_rollout_waits_for_resume(kubectl: Kubectl) -> None:
     await rolled_out(kubectl, DEPLOYMENT, "deployment/web")
     await kubectl("rollout", "pause", "deployment/web")
     await kubectl("set", "image", "deployment/web", "web=registry.local/web:2")
-    await kubectl("wait", "deployment/web", "--for=jsonpath={.status.observedGeneration}=3", "--timeout=20s")
+    await kubectl("wait", "deployment/web", "--for=jsonpath={.status.observedGeneration}=3", "--timeout=120s")
     assert await images(kubectl) == ["web:1"] * 2
 
     await kubectl("rollout", "resume", "deployment/web")
-    await kubectl("rollout", "status", "deployment/web", "--timeout=20s")
+    await kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     assert await images(kubectl) == ["web:2"] * 2
 
 
@@ -101,7 +101,7 @@ async def test_a_restart_replaces_every_pod(kubectl: Kubectl) -> None:
     await rolled_out(kubectl, FLEET, "statefulset/sensor")
     before = {pod["metadata"]["uid"] for pod in (await kubectl.json("get", "pods"))["items"]}
     await kubectl("rollout", "restart", "statefulset/sensor")
-    await kubectl("rollout", "status", "statefulset/sensor", "--timeout=20s")
+    await kubectl("rollout", "status", "statefulset/sensor", "--timeout=120s")
     after = {pod["metadata"]["uid"] for pod in (await kubectl.json("get", "pods"))["items"]}
     assert len(after) == 2
     assert not before & after
@@ -113,17 +113,17 @@ async def test_a_stuck_rollout_is_reported_as_such(kubectl: Kubectl, kubelet: Ku
         kubectl, DEPLOYMENT.replace("spec:\n  rep", "spec:\n  progressDeadlineSeconds: 1\n  rep"), "deploy/web"
     )
     await kubectl("set", "image", "deployment/web", "web=registry.local/web:2")
-    stuck = await kubectl("rollout", "status", "deployment/web", "--timeout=20s", check=False)
+    stuck = await kubectl("rollout", "status", "deployment/web", "--timeout=120s", check=False)
     assert stuck.code == 1
     assert 'deployment "web" exceeded its progress deadline' in stuck.err
 
 
 async def test_waiting_for_a_job_ends_with_it(kubectl: Kubectl, server: ApiServer, kubelet: Kubelet) -> None:
     await kubectl("apply", "-f", "-", stdin=JOB)
-    await kubectl("wait", "job/backup", "--for=jsonpath={.status.ready}=1", "--timeout=20s")
+    await kubectl("wait", "job/backup", "--for=jsonpath={.status.ready}=1", "--timeout=120s")
     (pod,) = (await server.client.list(POD)).items
     await kubelet.finish(pod)
-    await kubectl("wait", "job/backup", "--for=condition=Complete", "--timeout=20s")
+    await kubectl("wait", "job/backup", "--for=condition=Complete", "--timeout=120s")
     row = (await kubectl("get", "job", "backup", "--no-headers")).out.split()
     assert row[:3] == ["backup", "Complete", "1/1"]
     assert "SuccessfulCreate" in (await kubectl("describe", "job", "backup")).out

@@ -83,7 +83,7 @@ async def expose(
 
 
 async def loopback_of(world: NodeWorld, name: str) -> tuple[str, int]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         async for event in world.client.watch(SERVICE, "default", fields=f"metadata.name={name}"):
             text = annotations_of(event.object).get("towpath.dev/loopback", "")
             if text:

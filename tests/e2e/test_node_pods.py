@@ -208,7 +208,7 @@ async def test_a_log_is_followed_until_the_run_ends(plain: NodeWorld) -> None:
     program = "import time\nfor n in range(3): print(n, flush=True); time.sleep(0.05)\nprint('end', end='')"
     await plain.create(make_pod("talk", container=command(program), restartPolicy="Never"))
     await plain.wait_for("talk", phase_is("Running", "Succeeded"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         assert await plain.log("talk", follow=True) == "0\n1\n2\nend"
 
 
@@ -226,7 +226,7 @@ async def test_nothing_of_a_deleted_pod_stays(plain: NodeWorld) -> None:
 
 async def wait_for_log(world: NodeWorld, name: str, text: str) -> None:
     collected = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         async for piece in world.agent.logs("default", name, follow=True):
             collected += piece
             if text.encode() in collected:

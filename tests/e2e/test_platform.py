@@ -105,7 +105,7 @@ def test_pods_run_what_git_names_and_say_so_to_kubectl(story: Story) -> None:
         f"{story.platform.prefix}/clock:sha-{story.first[:7]}@{digest}"
     }
     assert "successfully rolled out" in kubectl("-n", "prod", "rollout", "status", "deployment/lamp").out
-    assert kubectl("-n", "prod", "wait", "--for=condition=Ready", "pod/clock-0", "--timeout=20s").code == 0
+    assert kubectl("-n", "prod", "wait", "--for=condition=Ready", "pod/clock-0", "--timeout=120s").code == 0
     assert "clock-0" in kubectl("get", "pods", "-A").out
     assert "Started container" in kubectl("-n", "prod", "describe", "pod", "clock-0").out
 

@@ -50,7 +50,7 @@ async def test_a_mirror_has_everything_that_git_knows(tmp_path: Path) -> None:
         await push(worktree)
         await lab.until("dev", "clock", is_healthy(commit))
         await lab.until("dev", "lamp", is_healthy(commit))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             # One verdict a service; written in the background.
             while len(await lab.platform._repository.notes(commit)) < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -38,7 +38,7 @@ class InProcess:
             await self.platform.close()
             raise
         headers = {"Authorization": f"Bearer {token}"}
-        self._client = httpx.AsyncClient(base_url=self.endpoints.url, headers=headers, timeout=30)
+        self._client = httpx.AsyncClient(base_url=self.endpoints.url, headers=headers, timeout=120)
         return self
 
     async def __aexit__(

@@ -4,13 +4,15 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 KUBECTL = Path(sys.executable).parent / "kubectl"
 # Long for a call that takes 60 ms: a time-out here is a hang, not a slow machine.
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,24 @@ class Kubectl:
         answer = Answer(child.returncode or 0, out.decode(), err.decode())
         assert not check or answer.code == 0, f"kubectl {' '.join(arguments)}: {answer.err or answer.out}"
         return answer
+
+    @asynccontextmanager
+    async def lines(self, *arguments: str) -> AsyncIterator[AsyncIterator[str]]:
+        """What a command prints, line by line; it is ended with the block."""
+        child = await asyncio.create_subprocess_exec(
+            KUBECTL, *arguments, env=self._env, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
+
+        async def read() -> AsyncIterator[str]:
+            assert child.stdout is not None
+            while line := await asyncio.wait_for(child.stdout.readline(), TIMEOUT_SECONDS):
+                yield line.decode().rstrip("\n")
+
+        try:
+            yield read()
+        finally:
+            child.kill()
+            await child.communicate()
 
     async def json(self, *arguments: str) -> Any:
         """The JSON that a command prints."""

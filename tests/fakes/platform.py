@@ -31,7 +31,7 @@ T = TypeVar("T")
 BIN = Path(sys.executable).parent
 KEEPER = Path(__file__).with_name("keeper.py")
 # Far above what anything here takes: a wait that long is a failure.
-PATIENCE_SECONDS = 45.0
+PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.03
 # Below the range from which the system picks ports for outgoing connections: one of those could be in the way when a
 # platform wants its port back.
@@ -174,9 +174,9 @@ class LivePlatform:
                 lines.append(f"{pid} {argv.replace(bytes(1), b' ').decode(errors='replace')}")
         return lines
 
-    def await_no_process(self, seconds: float = 10.0) -> None:
+    def await_no_process(self) -> None:
         """Wait until nothing of a platform that has ended lives."""
-        self.await_("no process to be left", lambda: not self.family(), seconds=seconds, show=self.family)
+        self.await_("no process to be left", lambda: not self.family(), show=self.family)
 
     def log_tail(self) -> str:
         """The end of its log."""
@@ -201,7 +201,7 @@ class LivePlatform:
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         answer = Answer(done.returncode, done.stdout, done.stderr)
@@ -279,7 +279,7 @@ class LivePlatform:
         port: int | None = None,
     ) -> tuple[int, bytes]:
         """A bare HTTP request; status and body."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=120)
         try:
             connection.request(method, path, body or None, dict(headers or {}))
             response = connection.getresponse()

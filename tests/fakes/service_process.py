@@ -38,7 +38,7 @@ class Service:
             self.lines.put(line.rstrip("\n"))
 
     def next_line(self) -> str:
-        return self.lines.get(timeout=10)
+        return self.lines.get(timeout=60)
 
     def next_event(self, name: str) -> dict[str, Any]:
         """The next JSON line about an event of that name."""
@@ -53,7 +53,7 @@ class Service:
         data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310 - http
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - http
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - http
                 return response.status, response.headers["Content-Type"], response.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -104,7 +104,7 @@ class Workloads:
     async def settle(self) -> None:
         """Let the controllers come to rest; no kubelet, no time."""
         quiet, revision = 0, -1
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while quiet < QUIET_TURNS:
                 await asyncio.sleep(0)
                 still = self.controllers.is_idle and self.kernel.revision == revision
@@ -112,7 +112,7 @@ class Workloads:
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Let the controllers go on until `condition` holds, where they cannot come to rest."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not await condition():
                 await self.clock.settle()
 

@@ -30,7 +30,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePlatform]
 
 def kube_request(platform: LivePlatform, headers: Mapping[str, str]) -> tuple[int, bytes]:
     context = ssl.create_default_context(cafile=str(platform.state / "cluster" / "pki" / "ca.crt"))
-    connection = http.client.HTTPSConnection("127.0.0.1", platform.kube_port, context=context, timeout=10)
+    connection = http.client.HTTPSConnection("127.0.0.1", platform.kube_port, context=context, timeout=60)
     try:
         connection.request("GET", "/api/v1/secrets", headers=dict(headers))
         response = connection.getresponse()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.intact import await_intact
 from fakes.lab import SERVICES, program, source_of
 from fakes.platform import LivePlatform
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.faults
 
 INSIDE = "TOWPATH_TEST_SMALL_DISK"
 SIZE = "160m"
-TIMEOUT_SECONDS = 150
+TIMEOUT_SECONDS = 900
 
 
 @pytest.mark.skipif(INSIDE in os.environ, reason="this is the inside")
@@ -59,13 +60,14 @@ class SmallDisk:
         self._filler = path / "filler"
 
     def fill(self, *, leave: int) -> None:
-        """Take all space but so many bytes."""
-        self.free()
-        with self._filler.open("wb") as file:
+        """Take or give back space until so many bytes are left, without a moment in which there is more."""
+        with self._filler.open("ab") as file:
             while (free := self._free_bytes() - leave) > 0:
                 # Others use the disk meanwhile: what is free by now may be gone a moment later.
                 with contextlib.suppress(OSError):
                     os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, free)
+            if free < 0:
+                os.ftruncate(file.fileno(), max(os.fstat(file.fileno()).st_size + free, 0))
 
     def _free_bytes(self) -> int:
         found = os.statvfs(self.path)
@@ -126,18 +128,21 @@ def test_inside_a_push_is_refused_or_kept_and_built_when_there_is_space_again(
     disk.free()
     platform.await_healthy("dev", "clock", big)
     assert f"sha-{big[:7]}" in platform.tags("sets")
-    platform.hosted_git("fsck", "--no-dangling", "--no-progress")
+    await_intact(platform)
 
     disk.fill(leave=200_000)
     third = platform.commit({source_of("lamp"): program("three" + "x" * 50_000)}, "A longer lamp")
     if platform.run("git", "push", "-q", "towpath", "main", expect=None).code == 0:
 
-        def reason() -> str:
+        def is_explained_or_built() -> bool:
             findings = platform.api("/explain")["findings"]
-            return next((one["reason"] for one in findings if "space" in one["reason"].lower()), "")
+            explained = any("space" in one["reason"].lower() for one in findings)
+            return explained or f"sha-{third[:7]}" in platform.tags("sets")
 
         disk.fill(leave=0)
-        platform.await_("the want of space to be explained", reason, show=lambda: platform.api("/explain"))
+        platform.await_(
+            "the want of space to be explained", is_explained_or_built, show=lambda: platform.api("/explain")
+        )
     disk.free()
     platform.run("git", "push", "-q", "towpath", "main")
     platform.await_healthy("dev", "lamp", third)

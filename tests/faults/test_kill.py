@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fakes.intact import await_intact
 from fakes.lab import BASE, SERVICES, base, overlay_of, program, source_of
 from fakes.platform import LivePlatform
 from towpath.promote.trailers import Act, Record, find_record
@@ -140,7 +141,7 @@ class World:
 
     def check_ledger(self) -> None:
         """Every promotion and rollback is whole: it moves what it says, all of it, and nothing else."""
-        self.platform.hosted_git("fsck", "--no-dangling", "--no-progress")
+        await_intact(self.platform)
         for commit, record in self.records():
             now, before = self.pins(commit, record.environment), self.pins(f"{commit}^", record.environment)
             assert {move.service for move in record.moves} == set(SERVICES), "half of a promotion"
@@ -208,7 +209,7 @@ class Doing:
 
     def succeeded(self) -> bool:
         """Whether its user was told that it is done."""
-        said, _ = self._child.communicate(timeout=60)
+        said, _ = self._child.communicate(timeout=300)
         tell(said)
         return self._child.returncode == 0
 

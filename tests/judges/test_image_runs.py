@@ -63,7 +63,7 @@ async def layout(tmp_path: Path) -> Path:
 
 
 def run(*argv: str | Path) -> str:
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -17,7 +17,7 @@ from towpath.server import credentials
 
 pytestmark = pytest.mark.judge
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 def require(program: str) -> str:

@@ -45,7 +45,7 @@ def auth(platform: LivePlatform, tmp_path: Path) -> Path:
 
 
 def said(*argv: str | Path) -> str:
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

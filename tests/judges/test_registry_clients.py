@@ -32,7 +32,7 @@ def tar_of(content: bytes) -> bytes:
 
 
 def run(*argv: str | Path, expect: int = 0, stdin: str = "") -> str:
-    done = subprocess.run(list(map(str, argv)), input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(list(map(str, argv)), input=stdin, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode == 0) is (expect == 0), done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -26,7 +26,7 @@ SERVICE = GVK("", "v1", "Service")
 DEPLOYMENT = GVK("apps", "v1", "Deployment")
 
 # A real control plane collects garbage in the background; nothing here takes longer unless it is broken.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 def options(

@@ -36,7 +36,7 @@ class Following:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Real git children run meanwhile, so real time passes; the virtual clock stands still."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not condition():  # noqa: ASYNC110 - the end of a git child sets no event of ours
                 await asyncio.sleep(0.001)
 
