@@ -20,6 +20,10 @@ DEFAULT_REGISTRY_HOST = "127.0.0.1:7070"
 DEFAULT_BRANCH = "main"
 DEFAULT_CHANNEL = "canary"
 DEFAULT_BASE = "host"
+# No base at all: an image of the service's own files.
+SCRATCH_BASE = "scratch"
+# Where a service's own files stand in its image.
+DEFAULT_INTO = "/app"
 DEFAULT_PORT = 8080
 # 65532: the "nonroot" user of the common minimal images; owns nothing on any host.
 DEFAULT_USER = "65532:65532"
@@ -47,11 +51,17 @@ class Service:
     Attributes:
         name: a DNS label; the last part of the image's repository.
         path: the directory, relative to the repository's root, without a trailing slash.
-        base: `host`, or the reference of the image to build on.
+        base: `host`, `scratch`, or the reference of the image to build on.
         entrypoint: the program and its arguments; empty when the builder is to find it by its conventions.
         env: variables set in the image.
         port: the port it listens on.
         user: `uid` or `uid:gid`, numeric.
+        requirements: the lock file of its Python packages, relative to the directory; empty for the conventional ones,
+            None for no packages.
+        static: the directory of files to serve, relative to the directory; empty when it is no static site.
+        into: where static files stand in the image.
+        binary: the program to run, relative to the directory; `{os}` and `{arch}` stand for the platform's. Empty when
+            it is no prebuilt program.
     """
 
     name: str
@@ -61,6 +71,10 @@ class Service:
     env: Mapping[str, str] = field(default_factory=dict)
     port: int = DEFAULT_PORT
     user: str = DEFAULT_USER
+    requirements: str | None = ""
+    static: str = ""
+    into: str = DEFAULT_INTO
+    binary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

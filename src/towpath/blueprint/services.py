@@ -3,11 +3,13 @@
 import re
 
 from towpath.blueprint import fields
-from towpath.blueprint.document import Entries
+from towpath.blueprint.document import Entries, is_false
 from towpath.blueprint.model import (
     DEFAULT_BASE,
+    DEFAULT_INTO,
     DEFAULT_PORT,
     DEFAULT_USER,
+    SCRATCH_BASE,
     SERVICES_DIRECTORY,
     Service,
 )
@@ -15,10 +17,13 @@ from towpath.blueprint.tree import Tree
 from towpath.errors import UserError
 from towpath.oci.reference import Reference
 
-SERVICE_KEYS = ("path", "base", "entrypoint", "env", "port", "user")
+SERVICE_KEYS = ("path", "base", "entrypoint", "env", "port", "user", "requirements", "static", "into", "binary")
+# Each says what a service is made of; one service is made of one thing.
+_KINDS = ("static", "binary")
 
 _USER = re.compile(r"\d{1,10}(:\d{1,10})?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IMAGE_PATH = re.compile(r"(?:/[A-Za-z0-9._-]+)+")
 
 
 def read_services(entries: Entries, tree: Tree) -> dict[str, Service]:
@@ -39,15 +44,63 @@ def _read_service(entry: Entries, name: str, tree: Tree) -> Service:
     for variable in env:
         if not _VARIABLE.fullmatch(variable):
             entry.mapping("env").report(variable, "is not a variable's name: letters, digits and underscores")
+    _check_kind(entry)
+    # Whether it exists is for the build to say: the name may have a platform in it.
+    binary = _inside(entry, "binary", path, tree, wanted="")
     return Service(
         name=name,
         path=path,
-        base=_base(entry),
+        base=_base(entry, SCRATCH_BASE if binary else DEFAULT_BASE),
         entrypoint=entry.texts("entrypoint"),
         env=env,
         port=entry.integer("port", DEFAULT_PORT, lowest=1, highest=65535),
         user=_user(entry),
+        requirements=_requirements(entry, path, tree),
+        static=_inside(entry, "static", path, tree, wanted="a directory"),
+        into=_into(entry),
+        binary=binary,
     )
+
+
+def _check_kind(entry: Entries) -> None:
+    given = [key for key in _KINDS if key in entry.entries]
+    for key in given[1:]:
+        entry.report(key, f"cannot be given beside {given[0]}", hint="a service is made of one thing")
+
+
+def _requirements(entry: Entries, path: str, tree: Tree) -> str | None:
+    node = entry.entries.get("requirements")
+    if node is not None and is_false(node):
+        return None
+    return _inside(entry, "requirements", path, tree, wanted="a file")
+
+
+def _inside(entry: Entries, key: str, path: str, tree: Tree, *, wanted: str) -> str:
+    """A file or a directory below the service's own; empty without the key."""
+    if key not in entry.entries:
+        return ""
+    value = fields.tidy(entry.text(key, "."))
+    full = fields.tidy(f"{path}/{value}" if path != "." else value)
+    if value != "." and (problem := _why_not_inside(value)):
+        entry.report(key, problem)
+    elif (wanted == "a directory" and full not in tree.directories) or (wanted == "a file" and full not in tree.files):
+        entry.report(key, f"got {value}, expected {wanted} below {path}")
+    return value
+
+
+def _why_not_inside(value: str) -> str:
+    parts = value.split("/")
+    outside = value.startswith("/") or any(part in {"", ".", ".."} for part in parts)
+    return f"got {value}, expected a path below the service's directory without . or .." if outside else ""
+
+
+def _into(entry: Entries) -> str:
+    value = entry.text("into", DEFAULT_INTO)
+    if "into" in entry.entries and "static" not in entry.entries:
+        entry.report("into", "says where static files stand", hint="set static as well")
+    if not _IMAGE_PATH.fullmatch(value) or ".." in value.split("/"):
+        entry.report("into", f"got {value}, expected an absolute path, such as /usr/share/nginx/html")
+    return value
 
 
 def _user(entry: Entries) -> str:
@@ -59,9 +112,9 @@ def _user(entry: Entries) -> str:
     return value
 
 
-def _base(entry: Entries) -> str:
-    value = entry.text("base", DEFAULT_BASE)
-    if value == DEFAULT_BASE:
+def _base(entry: Entries, default: str) -> str:
+    value = entry.text("base", default)
+    if value in {DEFAULT_BASE, SCRATCH_BASE}:
         return value
     try:
         Reference.parse(value)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from towpath.blueprint.model import Service
+from towpath.blueprint.model import DEFAULT_INTO, Service
 from towpath.ci.sets import Artifact
 
 _BRANCHES = "refs/heads/"
@@ -99,6 +99,14 @@ def fingerprint(service: Service) -> str:
         "port": service.port,
         "user": service.user,
     }
+    # Only where they say something: images of services that do not use them stay carried when a key is added.
+    later = {
+        "requirements": (service.requirements, ""),
+        "static": (service.static, ""),
+        "into": (service.into, DEFAULT_INTO),
+        "binary": (service.binary, ""),
+    }
+    settings |= {key: value for key, (value, default) in later.items() if value != default}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -269,3 +269,43 @@ def test_no_value_under_a_known_key_makes_it_fail_in_another_way(value: str, key
         load(f"{key}: {value}\n")
     except BlueprintError as error:
         assert error.problems  # noqa: PT017 - either a blueprint or a list of problems
+
+
+SITE = ["services/site/public/index.html", "services/site/tool.lock"]
+
+
+def test_the_kinds_of_services_are_read() -> None:
+    services = load(
+        """
+services:
+  site: {static: public, into: /usr/share/nginx/html, base: docker.io/library/nginx:1}
+  tool: {binary: "dist/tool-{arch}"}
+""",
+        [*SITE, "services/tool/dist/tool-amd64"],
+    ).services
+
+    assert (services["site"].static, services["site"].into) == ("public", "/usr/share/nginx/html")
+    assert (services["tool"].binary, services["tool"].base) == ("dist/tool-{arch}", "scratch")
+
+
+def test_packages_can_be_named_or_switched_off() -> None:
+    assert load("services: {site: {requirements: tool.lock}}", SITE).services["site"].requirements == "tool.lock"
+    assert load("services: {site: {requirements: false}}", SITE).services["site"].requirements is None
+    assert load("", SITE).services["site"].requirements == ""
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ("{static: public, binary: x}", "cannot be given beside static"),
+        ("{static: nowhere}", "got nowhere, expected a directory below services/site"),
+        ("{static: ../../etc}", "without . or .."),
+        ("{binary: /bin/sh}", "expected a path below the service's directory"),
+        ("{requirements: none.txt}", "got none.txt, expected a file below services/site"),
+        ("{into: /srv}", "says where static files stand; set static as well"),
+        ("{static: public, into: srv}", "expected an absolute path"),
+        ("{static: public, into: /srv/../etc}", "expected an absolute path"),
+    ],
+)
+def test_a_kind_that_cannot_be_is_a_problem(entry: str, problem: str) -> None:
+    assert any(problem in line for line in problems_of(f"services: {{site: {entry}}}", SITE))

@@ -39,6 +39,10 @@ def test_only_the_service_whose_tree_changed_is_built() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
+        replace(SENSOR, static="public"),
+        replace(SENSOR, static=".", into="/srv"),
+        replace(SENSOR, binary="sensor"),
+        replace(SENSOR, requirements=None),
         replace(SENSOR, base="r.example/python:3"),
         replace(SENSOR, entrypoint=("python3", "-m", "sensor")),
         replace(SENSOR, env={"MODE": "x"}),
