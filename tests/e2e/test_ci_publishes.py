@@ -21,7 +21,7 @@ from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
 from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.errors import PullCause, PullError
-from towpath.registry.accounts import Account, Accounts, Grant
+from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
 from towpath.registry.service import Registry
 from towpath.server.blueprints import Blueprints
@@ -98,7 +98,8 @@ async def pipeline(tmp_path: Path) -> AsyncIterator[Pipeline]:
     await registry.start()
     secret_hash = hash_secret("secret", salt=secrets.token_bytes(16), iterations=1000)
     accounts = Accounts(
-        [Account("ci", secret_hash, (Grant("home/*"),))], checker=SecretChecker(key=secrets.token_bytes(16))
+        [Account("ci", (StoredSecret("1", secret_hash),), (Grant("home/*"),))],
+        checker=SecretChecker(key=secrets.token_bytes(16)),
     )
     listener = Listener(create_registry_app(registry, accounts))
     await listener.start()

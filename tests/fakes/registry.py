@@ -23,7 +23,7 @@ from towpath.oci.manifest import Manifest, format_manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.ociclient.client import RegistryClient
-from towpath.registry.accounts import Account, Accounts, Grant
+from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.service import Registry
@@ -34,7 +34,9 @@ GRANTS = {
     "stranger": (),
 }
 ACCOUNTS = tuple(
-    Account(name, hash_secret(f"{name}-secret", salt=name.ljust(16).encode(), iterations=2), grants)
+    Account(
+        name, (StoredSecret("1", hash_secret(f"{name}-secret", salt=name.ljust(16).encode(), iterations=2)),), grants
+    )
     for name, grants in GRANTS.items()
 )
 

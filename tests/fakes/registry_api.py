@@ -1,6 +1,6 @@
 """The registry over ASGI, without sockets: `api` asks as an account and gets whole responses."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,11 @@ from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, Manifest, format_manifest
+from towpath.registry.accounts import Accounts
 from towpath.registry.app import create_registry_app
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.service import Registry
+from towpath.registry.traffic import Observer
 
 
 @dataclass
@@ -73,7 +75,9 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(root: Path, clock: VirtualClock) -> AsyncIterator[Api]:
+async def open_api(
+    root: Path, clock: VirtualClock, *, accounts: Accounts | None = None, observers: Sequence[Observer] = ()
+) -> AsyncIterator[Api]:
     """Start a registry in this directory until the block ends."""
     registry = Registry(root, clock=clock)
     await registry.start()
@@ -82,7 +86,7 @@ async def open_api(root: Path, clock: VirtualClock) -> AsyncIterator[Api]:
     async def note(event: PushEvent) -> None:
         pushes.append(event)
 
-    app = create_registry_app(registry, prepare_accounts(), on_push=note, clock=clock)
+    app = create_registry_app(registry, accounts or prepare_accounts(), on_push=note, clock=clock, observers=observers)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://registry.test") as client:

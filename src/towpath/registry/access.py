@@ -1,9 +1,11 @@
 """From a request to a caller, and from a missing right to the challenge that tells the client what to ask for.
 
-Private by default: without valid credentials every path is answered by 401. A caller may do what both the account's
-grants and the token's scopes allow; with a password (Basic), the grants alone.
+Private by default: without valid credentials every path is answered by 401, but for what the owner has opened to all.
+A caller may do what both the account's grants and the token's scopes allow; with a password (Basic), the grants alone.
+Credentials are looked at once, when a request begins: an upload may take longer than its token lives.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -11,9 +13,9 @@ from starlette.requests import Request
 from towpath.http.credentials import parse_basic, parse_bearer
 from towpath.oci.challenge import Challenge, Scope, format_challenge
 from towpath.oci.errors import ErrorCode
-from towpath.registry.accounts import Account, Accounts
+from towpath.registry.accounts import Account, Accounts, Login
 from towpath.registry.errors import RegistryError
-from towpath.registry.tokens import ExpiredTokenError, TokenSigner
+from towpath.registry.tokens import REFRESH, ExpiredTokenError, TokenSigner
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,33 +41,46 @@ class Caller:
         return action in self.account.allowed(repository)
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What the token endpoint gives; `refresh_token` is empty unless asked for."""
+
+    token: str
+    scopes: tuple[Scope, ...]
+    refresh_token: str = ""
+
+
 class Access:
     """Authenticates requests to one registry."""
 
-    def __init__(self, accounts: Accounts, signer: TokenSigner) -> None:
+    def __init__(
+        self, accounts: Accounts, signer: TokenSigner, *, on_refusal: Callable[[str], None] | None = None
+    ) -> None:
+        """`on_refusal` is told why each request was refused: `credentials`, `token`, `expired`, `scope`, `missing`."""
         self._accounts = accounts
         self._signer = signer
+        self._on_refusal = on_refusal or (lambda _: None)
 
     async def identify(self, request: Request, scope: Scope | None) -> Caller:
         """The caller of a request; `scope` is what the request needs. Raises RegistryError (UNAUTHORIZED)."""
         header = request.headers.get("authorization", "")
         basic = parse_basic(header)
         if basic:
-            account = await self._accounts.authenticate(basic.username, basic.password)
-            if account is None:
-                raise _unauthorized(request, scope, "user name or password is wrong")
-            return Caller(account, None)
+            login = await self._accounts.authenticate(basic.username, basic.password)
+            if login is None:
+                raise self._refused("credentials", request, scope, "user name or password is wrong")
+            return Caller(login.account, None)
         token = parse_bearer(header)
         if not token:
-            raise _unauthorized(request, scope, "authentication is required")
+            return self._identify_anonymous(request, scope)
         try:
             claims = self._signer.read(token)
         except ExpiredTokenError as error:
-            raise _unauthorized(request, scope, "the token has expired", error="invalid_token") from error
-        account = self._accounts.find(claims.account) if claims else None
-        if account is None or claims is None:
-            raise _unauthorized(request, scope, "the token is not valid here", error="invalid_token")
-        return Caller(account, claims.scopes)
+            raise self._refused("expired", request, scope, "the token has expired", "invalid_token") from error
+        login = self._accounts.find_login(claims.account, claims.secret_id) if claims else None
+        if login is None or claims is None:
+            raise self._refused("token", request, scope, "the token is not valid here", "invalid_token")
+        return Caller(login.account, claims.scopes)
 
     def require(self, request: Request, caller: Caller, scope: Scope) -> None:
         """Let a caller pass who may do all that `scope` names.
@@ -78,15 +93,56 @@ class Access:
             return
         message = f"{caller.account.name} may not {' and '.join(missing)} in {scope.name}"
         if caller.scopes is None:
+            self._on_refusal("scope")
             raise RegistryError(ErrorCode.DENIED, message)
-        raise _unauthorized(request, scope, message, error="insufficient_scope")
+        raise self._refused("scope", request, scope, message, "insufficient_scope")
 
-    async def issue(self, username: str, password: str, scopes: list[Scope]) -> str | None:
+    async def issue(
+        self, username: str, password: str, scopes: list[Scope], *, with_refresh: bool = False
+    ) -> Issued | None:
         """A token of the asked scopes, narrowed to what the account may do; None for wrong credentials."""
-        account = await self._accounts.authenticate(username, password)
-        if account is None:
+        login = await self._accounts.authenticate(username, password)
+        return self._issue(login, scopes, with_refresh=with_refresh)
+
+    def issue_again(self, refresh_token: str, scopes: list[Scope]) -> Issued | None:
+        """A token for a refresh token, as long as the secret behind it is valid; None for one that is not."""
+        try:
+            claims = self._signer.read(refresh_token, use=REFRESH)
+        except ExpiredTokenError:
+            claims = None
+        login = self._accounts.find_login(claims.account, claims.secret_id) if claims else None
+        issued = self._issue(login, scopes, with_refresh=False)
+        # The same one again: clients store what they get, and a new one each time would never be older than a token.
+        return issued and Issued(issued.token, issued.scopes, refresh_token)
+
+    def issue_anonymous(self, scopes: list[Scope]) -> Issued | None:
+        """A token for nobody in particular; None where nothing is open to all."""
+        login = self._accounts.anonymous
+        if login is None:
+            self._on_refusal("missing")
             return None
-        return self._signer.sign(account.name, [_narrow(account, scope) for scope in scopes])
+        return self._issue(login, scopes, with_refresh=False)
+
+    def _issue(self, login: Login | None, scopes: list[Scope], *, with_refresh: bool) -> Issued | None:
+        if login is None:
+            self._on_refusal("credentials")
+            return None
+        narrowed = tuple(_narrow(login.account, scope) for scope in scopes)
+        refresh = self._signer.sign_refresh(login) if with_refresh else ""
+        return Issued(self._signer.sign(login, narrowed), narrowed, refresh)
+
+    def _identify_anonymous(self, request: Request, scope: Scope | None) -> Caller:
+        login = self._accounts.anonymous
+        # `/v2/` itself is always challenged: clients decide there, once, whether they will ever send what they have.
+        if login and scope and scope.kind == "repository" and scope.actions <= login.account.allowed(scope.name):
+            return Caller(login.account, None)
+        raise self._refused("missing", request, scope, "authentication is required")
+
+    def _refused(
+        self, reason: str, request: Request, scope: Scope | None, message: str, said: str = ""
+    ) -> RegistryError:
+        self._on_refusal(reason)
+        return _unauthorized(request, scope, message, error=said)
 
 
 def _narrow(account: Account, scope: Scope) -> Scope:

@@ -6,33 +6,31 @@ first, so that someone without credentials learns nothing, not even which paths 
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
 
-from towpath.aio.clock import Clock, SystemClock, format_rfc3339
-from towpath.http.body import BodyInterruptedError, BodyTooLargeError, read_body
-from towpath.http.credentials import BasicCredentials, parse_basic
-from towpath.oci.challenge import PULL, PUSH, Scope, parse_scopes
+from towpath.aio.clock import Clock, SystemClock
+from towpath.http.body import BodyInterruptedError, BodyTooLargeError
+from towpath.oci.challenge import PULL, PUSH, Scope
 from towpath.oci.errors import ErrorCode
 from towpath.oci.reference import InvalidReferenceError, parse_repository
-from towpath.oci.syntax import InvalidTextError
 from towpath.registry.access import Access
 from towpath.registry.accounts import Accounts
 from towpath.registry.errors import DamagedContentError, RegistryError, StorageError
 from towpath.registry.protocol.exchange import Exchange, OnPush, answer_error, answer_json
 from towpath.registry.protocol.paths import Match, find_match
 from towpath.registry.service import Registry
-from towpath.registry.tokens import TOKEN_SECONDS, TokenSigner
+from towpath.registry.token_endpoint import TokenEndpoint
+from towpath.registry.tokens import TokenSigner
+from towpath.registry.traffic import Measured, Observer, name_caller
 
 log = logging.getLogger(__name__)
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
-TOKEN_FORM_LIMIT = 16 * 1024
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -43,6 +41,7 @@ def create_registry_app(
     on_push: OnPush | None = None,
     clock: Clock | None = None,
     token_key: bytes | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Starlette:
     """The application; its routes may be mounted beside others.
 
@@ -52,15 +51,24 @@ def create_registry_app(
         on_push: called after each tag that was set; it should only take note.
         clock: ages tokens.
         token_key: signs tokens; random unless given, so that a restart makes clients ask again.
+        observers: told of every request that has ended, and of every refusal.
     """
     clock = clock or SystemClock()
-    access = Access(accounts, TokenSigner(key=token_key or secrets.token_bytes(32), clock=clock))
+
+    def tell_refusal(reason: str) -> None:
+        for observer in observers:
+            observer.refused(reason)
+
+    signer = TokenSigner(key=token_key or secrets.token_bytes(32), clock=clock)
+    access = Access(accounts, signer, on_refusal=tell_refusal)
     front = _Front(registry, access, on_push, clock)
+    token = Measured(request_response(front.token), observers, clock=clock)
+    distribution = Measured(request_response(front.distribution), observers, clock=clock)
     return Starlette(
         routes=[
-            Route("/token", front.token, methods=["GET", "POST"]),
-            Route("/v2", front.distribution, methods=METHODS),
-            Route("/v2/{path:path}", front.distribution, methods=METHODS),
+            Route("/token", token, methods=["GET", "POST"]),
+            Route("/v2", distribution, methods=METHODS),
+            Route("/v2/{path:path}", distribution, methods=METHODS),
         ]
     )
 
@@ -72,20 +80,21 @@ class _Front:
         self._registry = registry
         self._access = access
         self._on_push = on_push
-        self._clock = clock
+        self._tokens = TokenEndpoint(access, clock)
 
     async def distribution(self, request: Request) -> Response:
         """Everything below `/v2/`."""
         return await _answer_failures(request, self._dispatch)
 
     async def token(self, request: Request) -> Response:
-        """The token endpoint: GET with a password, or an OAuth 2 form."""
-        return await _answer_failures(request, self._issue)
+        """The token endpoint."""
+        return await _answer_failures(request, self._tokens.answer)
 
     async def _dispatch(self, request: Request) -> Response:
         path = request.path_params.get("path", "")
         match = find_match(path)
         caller = await self._access.identify(request, _asked(match, request.method))
+        name_caller(request.scope, caller.account.name)
         if not path:
             return answer_json({})
         if match is None:
@@ -98,34 +107,6 @@ class _Front:
             _check_name(match.repository)
         exchange = Exchange(request, self._registry, self._access, caller, match.repository, match.parts, self._on_push)
         return await endpoint(exchange)
-
-    async def _issue(self, request: Request) -> Response:
-        if request.method == "POST":
-            body = await read_body(request, limit=TOKEN_FORM_LIMIT)
-            form = parse_qs(body.decode("utf-8", "replace"))
-            if form.get("grant_type") != ["password"]:
-                return answer_error(400, ErrorCode.UNSUPPORTED, "only grant_type=password is supported")
-            credentials: BasicCredentials | None = BasicCredentials(
-                form.get("username", [""])[0], form.get("password", [""])[0]
-            )
-            texts = form.get("scope", [])
-        else:
-            credentials = parse_basic(request.headers.get("authorization", ""))
-            texts = request.query_params.getlist("scope")
-        try:
-            scopes = parse_scopes(texts)
-        except InvalidTextError as error:
-            return answer_error(400, ErrorCode.UNSUPPORTED, error.problem)
-        token = None
-        if credentials:
-            token = await self._access.issue(credentials.username, credentials.password, scopes)
-        if token is None:
-            problem = "user name or password is wrong" if credentials else "authentication is required"
-            headers = {"WWW-Authenticate": 'Basic realm="registry"'}
-            return answer_error(401, ErrorCode.UNAUTHORIZED, problem, headers=headers)
-        issued_at = format_rfc3339(self._clock.now())
-        document = {"token": token, "access_token": token, "expires_in": TOKEN_SECONDS, "issued_at": issued_at}
-        return answer_json(document, {"Cache-Control": "no-store"})
 
 
 async def _answer_failures(request: Request, serve: Callable[[Request], Awaitable[Response]]) -> Response:

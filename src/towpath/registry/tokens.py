@@ -1,7 +1,8 @@
 """Signed tokens: what the token endpoint gives for a secret, so that the secret is not sent with every request.
 
-A token is `<payload>.<signature>`, both base64url; the payload is JSON (`sub`, `exp`, `scopes`), the signature
-HMAC-SHA256 under a key of this process. It names scopes; what the account may do is looked up again at each request.
+A token is `<payload>.<signature>`, both base64url; the payload is JSON (`sub`, `sid`, `exp`, `use`, `scopes`), the
+signature HMAC-SHA256. It names scopes, and the secret it was made for (by id): what the account may do, and whether it
+still has that secret, is looked up again at each request, so that revoking a secret ends its tokens.
 """
 
 import base64
@@ -14,9 +15,14 @@ import orjson
 
 from towpath.aio.clock import Clock
 from towpath.oci.challenge import Scope
+from towpath.registry.accounts import Login
 
 # Ten minutes: longer than any pause within a push; a token is checked when a request begins, so a slow upload is safe.
 TOKEN_SECONDS = 600
+# Ninety days: `docker login` keeps a refresh token instead of the password; it ends with its secret, if that is sooner.
+REFRESH_SECONDS = 90 * 86_400
+ACCESS = "access"
+REFRESH = "refresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,7 @@ class TokenClaims:
     """What a valid token says."""
 
     account: str
+    secret_id: str
     scopes: tuple[Scope, ...]
 
 
@@ -39,14 +46,16 @@ class TokenSigner:
         self._key = key
         self._clock = clock
 
-    def sign(self, account: str, scopes: Iterable[Scope]) -> str:
-        """A token that is valid for `TOKEN_SECONDS`."""
-        expires = int(self._clock.now()) + TOKEN_SECONDS
-        payload = orjson.dumps({"sub": account, "exp": expires, "scopes": [str(scope) for scope in scopes]})
-        return f"{_encode(payload)}.{_encode(self._signature(payload))}"
+    def sign(self, login: Login, scopes: Iterable[Scope]) -> str:
+        """A token for requests, valid for `TOKEN_SECONDS`."""
+        return self._sign(login, ACCESS, TOKEN_SECONDS, scopes)
 
-    def read(self, token: str) -> TokenClaims | None:
-        """What a token says; None when it was not made here. Raises ExpiredTokenError."""
+    def sign_refresh(self, login: Login) -> str:
+        """A token that opens the token endpoint only, valid for `REFRESH_SECONDS`."""
+        return self._sign(login, REFRESH, REFRESH_SECONDS, ())
+
+    def read(self, token: str, *, use: str = ACCESS) -> TokenClaims | None:
+        """What a token says; None when it was not made here, or for another use. Raises ExpiredTokenError."""
         encoded, _, signature = token.partition(".")
         try:
             payload = _decode(encoded)
@@ -55,9 +64,22 @@ class TokenSigner:
         except (binascii.Error, ValueError):
             return None
         claims = orjson.loads(payload)
+        if claims["use"] != use:
+            return None
         if self._clock.now() >= claims["exp"]:
             raise ExpiredTokenError
-        return TokenClaims(claims["sub"], tuple(Scope.parse(scope) for scope in claims["scopes"]))
+        return TokenClaims(claims["sub"], claims["sid"], tuple(Scope.parse(scope) for scope in claims["scopes"]))
+
+    def _sign(self, login: Login, use: str, seconds: int, scopes: Iterable[Scope]) -> str:
+        claims = {
+            "sub": login.account.name,
+            "sid": login.secret_id,
+            "use": use,
+            "exp": int(self._clock.now()) + seconds,
+            "scopes": [str(scope) for scope in scopes],
+        }
+        payload = orjson.dumps(claims)
+        return f"{_encode(payload)}.{_encode(self._signature(payload))}"
 
     def _signature(self, payload: bytes) -> bytes:
         return hmac.digest(self._key, payload, "sha256")

@@ -12,10 +12,11 @@ from starlette.routing import BaseRoute
 
 from towpath.aio.clock import Clock
 from towpath.http.credentials import SecretChecker, hash_secret
+from towpath.http.hosts import is_loopback
 from towpath.oci.challenge import PULL
 from towpath.oci.keyring import Credential, Keyring, format_docker_config
 from towpath.ociclient.client import RegistryClient
-from towpath.registry.accounts import Account, Accounts, Grant
+from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.service import Registry
@@ -27,13 +28,30 @@ ROUNDS_FOR_RANDOM_SECRETS = 1
 class Artifacts:
     """The registry side of one platform."""
 
-    def __init__(self, directory: Path, *, host: str, credentials: Credentials, clock: Clock) -> None:
-        """Prepare; nothing is opened yet. `host` is where the registry is reached: `127.0.0.1:7070`."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        host: str,
+        credentials: Credentials,
+        clock: Clock,
+        plain_http: Callable[[str], bool] = is_loopback,
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            directory: where the images are.
+            host: where the registry is reached, as manifests name it: `127.0.0.1:7070`.
+            credentials: the platform's secrets.
+            clock: the time.
+            plain_http: which registries are spoken to without TLS.
+        """
         self._clock = clock
         self._credentials = credentials
         self._registry = Registry(directory, clock=clock)
         self._accounts = Accounts([], checker=SecretChecker(key=os.urandom(32)))
-        self._host = host
+        self._plain_http = plain_http
+        self.host = host
         self._clients: dict[str, RegistryClient] = {}
         self._add_account(ADMIN, credentials.admin_token, Grant("*"))
 
@@ -54,7 +72,7 @@ class Artifacts:
 
     def serves(self, registry: str) -> bool:
         """Whether a blueprint's registry prefix is on this registry."""
-        return registry.partition("/")[0] == self._host
+        return registry.partition("/")[0] == self.host
 
     def admit(self, environment: str, credentials: Credentials, prefix: str) -> None:
         """Let an environment pull what is under a prefix such as `127.0.0.1:7070/home`."""
@@ -74,14 +92,16 @@ class Artifacts:
     def pull_secret(self, environment: str) -> bytes:
         """The `.dockerconfigjson` of an environment."""
         credential = Credential(self._credentials.account_of(environment), self._credentials.pull[environment])
-        return format_docker_config({self._host: credential})
+        return format_docker_config({self.host: credential})
 
     def _client(self, account: str, secret: str) -> RegistryClient:
         if account not in self._clients:
-            content = format_docker_config({self._host: Credential(account, secret)})
-            self._clients[account] = RegistryClient(keyring=Keyring.parse(content), clock=self._clock)
+            content = format_docker_config({self.host: Credential(account, secret)})
+            self._clients[account] = RegistryClient(
+                keyring=Keyring.parse(content), plain_http=self._plain_http, clock=self._clock
+            )
         return self._clients[account]
 
     def _add_account(self, name: str, secret: str, grant: Grant) -> None:
         stored = hash_secret(secret, salt=os.urandom(16), iterations=ROUNDS_FOR_RANDOM_SECRETS)
-        self._accounts.put(Account(name, stored, (grant,)))
+        self._accounts.put(Account(name, (StoredSecret("1", stored),), (grant,)))

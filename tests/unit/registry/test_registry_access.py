@@ -6,10 +6,17 @@ import pytest
 from fakes.clock import VirtualClock
 from fakes.registry import password, prepare_accounts
 from fakes.registry_api import Api, codes
-from towpath.http.credentials import SecretChecker
+from towpath.http.credentials import SecretChecker, hash_secret
 from towpath.oci.challenge import Scope, parse_challenges
-from towpath.registry.accounts import Account, Accounts, Grant
-from towpath.registry.tokens import TOKEN_SECONDS, ExpiredTokenError, TokenClaims, TokenSigner
+from towpath.registry.accounts import Account, Accounts, Grant, Login, StoredSecret
+from towpath.registry.tokens import (
+    REFRESH,
+    REFRESH_SECONDS,
+    TOKEN_SECONDS,
+    ExpiredTokenError,
+    TokenClaims,
+    TokenSigner,
+)
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -143,7 +150,9 @@ async def test_the_token_endpoint_takes_an_oauth_form(api: Api) -> None:
     [
         (b"grant_type=password&username=admin&password=wrong", 401),
         (b"grant_type=password", 401),
-        (b"grant_type=refresh_token&refresh_token=x", 400),
+        (b"grant_type=refresh_token&refresh_token=x", 401),
+        (b"grant_type=client_credentials", 400),
+        (b"grant_type=password&scope=nonsense", 400),
         (b"\xff\xfe", 400),
         (b"x" * 20_000, 413),
     ],
@@ -161,17 +170,18 @@ async def test_no_token_without_the_right_password(api: Api) -> None:
 
 
 def test_a_grant_covers_repositories_by_glob() -> None:
-    account = Account("ci", "", (Grant("lab/*", frozenset({"pull"})), Grant("lab/app", frozenset({"push"}))))
+    account = Account("ci", (), (Grant("lab/*", frozenset({"pull"})), Grant("lab/app", frozenset({"push"}))))
     assert account.allowed("lab/app") == {"pull", "push"}
     assert account.allowed("lab/deep/app") == {"pull"}
     assert account.allowed("laboratory") == frozenset()
-    assert "secret" not in repr(Account("ci", "the-secret-hash"))
+    assert "secret-hash" not in repr(Account("ci", (StoredSecret("1", "the-secret-hash"),)))
 
 
 async def test_accounts_know_their_secrets() -> None:
     accounts = prepare_accounts()
     found = await accounts.authenticate("reader", password("reader"))
-    assert found is accounts.find("reader")
+    assert found is not None
+    assert found.account is accounts.find("reader")
     assert await accounts.authenticate("reader", password("admin")) is None
     assert await Accounts([], checker=SecretChecker(key=b"k" * 16)).authenticate("reader", "x") is None
 
@@ -180,8 +190,9 @@ def test_token_and_claims_are_inverses_until_it_expires() -> None:
     clock = VirtualClock()
     signer = TokenSigner(key=b"k" * 32, clock=clock)
     scopes = (Scope.of_repository("lab/app", "pull", "push"),)
-    token = signer.sign("ci", scopes)
-    assert signer.read(token) == TokenClaims("ci", scopes)
+    token = signer.sign(Login(Account("ci"), "1"), scopes)
+    assert signer.read(token) == TokenClaims("ci", "1", scopes)
+    assert signer.read(token, use=REFRESH) is None
     assert TokenSigner(key=b"x" * 32, clock=clock).read(token) is None
     payload, _, signature = token.partition(".")
     for position in range(0, len(payload), 7):
@@ -190,3 +201,108 @@ def test_token_and_claims_are_inverses_until_it_expires() -> None:
     clock.step(TOKEN_SECONDS)
     with pytest.raises(ExpiredTokenError):
         signer.read(token)
+
+
+async def refresh_token(api: Api, user: str = "admin") -> str:
+    response = await api.ask("GET", "/token?offline_token=true&client_id=docker", user=user)
+    token: str = response.json()["refresh_token"]
+    return token
+
+
+async def test_a_refresh_token_stands_for_the_password_at_the_token_endpoint_and_nowhere_else(api: Api) -> None:
+    refresh = await refresh_token(api, "reader")
+    form = f"grant_type=refresh_token&refresh_token={refresh}&scope=repository:lab/app:pull,push&service=x"
+    answer = await api.ask("POST", "/token", form.encode(), user="")
+    assert (answer.status_code, answer.json()["refresh_token"]) == (200, refresh)
+    assert answer.json()["scope"] == "repository:lab/app:pull"
+    assert (await ask_with(api, answer.json()["token"], "GET", "/v2/lab/app/tags/list")).status_code == 404
+    assert (await ask_with(api, refresh, "GET", "/v2/")).status_code == 401
+    access = await get_token(api)
+    form = f"grant_type=refresh_token&refresh_token={access}"
+    assert (await api.ask("POST", "/token", form.encode(), user="")).status_code == 401
+
+
+async def test_a_refresh_token_ends_with_its_time_and_is_not_given_unasked(api: Api) -> None:
+    refresh = await refresh_token(api)
+    assert "refresh_token" not in (await api.ask("GET", "/token")).json()
+    await api.clock.advance(REFRESH_SECONDS)
+    form = f"grant_type=refresh_token&refresh_token={refresh}"
+    assert (await api.ask("POST", "/token", form.encode(), user="")).status_code == 401
+
+
+async def test_an_oauth_form_gives_a_refresh_token_to_who_works_offline(api: Api) -> None:
+    form = f"grant_type=password&username=admin&password={password('admin')}&access_type=offline"
+    assert (await api.ask("POST", "/token", form.encode(), user="")).json()["refresh_token"]
+
+
+async def test_every_scope_of_an_oauth_form_is_honoured(api: Api) -> None:
+    scopes = "scope=repository:lab/a:pull&scope=repository:lab/b:pull+repository:lab/c:pull"
+    form = f"grant_type=password&username=admin&password={password('admin')}&{scopes}"
+    token = (await api.ask("POST", "/token", form.encode(), user="")).json()["token"]
+    for name in "abc":
+        assert (await ask_with(api, token, "GET", f"/v2/lab/{name}/tags/list")).status_code == 404
+
+
+class Rights:
+    """Accounts with one robot that changes under the eyes of its clients."""
+
+    def __init__(self, *anonymous: Grant) -> None:
+        self.clock = VirtualClock()
+        self.accounts = Accounts(
+            [], checker=SecretChecker(key=b"k" * 16), robots=self, clock=self.clock, anonymous=anonymous
+        )
+        self.robot: Account | None = None
+
+    def find(self, name: str) -> Account | None:
+        return self.robot if self.robot and self.robot.name == name else None
+
+    def give(self, *secrets: StoredSecret) -> None:
+        self.robot = Account("ci", secrets, (Grant("lab/*"),))
+
+
+def stored(secret: str, secret_id: str, expires_at: float | None = None) -> StoredSecret:
+    return StoredSecret(secret_id, hash_secret(secret, salt=secret_id.ljust(16).encode(), iterations=1), expires_at)
+
+
+async def test_a_login_lasts_as_long_as_its_own_secret() -> None:
+    rights = Rights()
+    rights.give(stored("old", "1"))
+    login = await rights.accounts.authenticate("ci", "old")
+    assert login is not None
+    assert rights.accounts.find_login("ci", login.secret_id)
+
+    rights.give(stored("new", "2"))  # revoked, and made again under the same name
+
+    assert rights.accounts.find_login("ci", login.secret_id) is None
+    assert await rights.accounts.authenticate("ci", "old") is None
+    assert await rights.accounts.authenticate("ci", "new")
+
+
+async def test_two_secrets_open_the_door_until_one_expires() -> None:
+    rights = Rights()
+    rights.give(stored("new", "2"), stored("old", "1", rights.clock.now() + 10))
+    assert await rights.accounts.authenticate("ci", "old")
+    assert await rights.accounts.authenticate("ci", "new")
+    rights.clock.step(10)
+    assert await rights.accounts.authenticate("ci", "old") is None
+    assert rights.accounts.find_login("ci", "1") is None
+    assert await rights.accounts.authenticate("ci", "new")
+
+
+async def test_the_last_use_of_each_secret_is_known() -> None:
+    rights = Rights()
+    rights.give(stored("new", "2"), stored("old", "1"))
+    await rights.accounts.authenticate("ci", "new")
+    first = rights.clock.now()
+    rights.clock.step(5)
+    rights.accounts.find_login("ci", "2")
+    assert rights.accounts.last_used("ci", "2") == first + 5
+    assert rights.accounts.last_used("ci", "1") is None
+
+
+async def test_nobody_is_anonymous_unless_something_is_open_to_all() -> None:
+    assert Rights().accounts.anonymous is None
+    opened = Rights(Grant("open/*", frozenset({"pull"}))).accounts
+    assert opened.anonymous is not None
+    assert opened.find_login("anonymous", "") == opened.anonymous
+    assert opened.find_login("anonymous", "1") is None
