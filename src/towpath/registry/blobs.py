@@ -13,9 +13,10 @@ from functools import partial
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
 from towpath.registry.errors import RegistryError
+from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk
-from towpath.registry.storage.files import PIECE_BYTES, BlobFiles
+from towpath.registry.storage.files import PIECE_BYTES, BlobFiles, OpenBlob
 from towpath.registry.storage.uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
@@ -24,17 +25,20 @@ log = logging.getLogger(__name__)
 class Blobs:
     """The blobs of one registry. All errors are RegistryError, StorageError or DamagedContentError."""
 
-    def __init__(self, *, files: BlobFiles, uploads: Uploads, catalog: Catalog, disk: Disk) -> None:
+    def __init__(self, *, files: BlobFiles, uploads: Uploads, catalog: Catalog, disk: Disk, leases: Leases) -> None:
         self._files = files
         self._uploads = uploads
         self._catalog = catalog
         self._disk = disk
+        self._leases = leases
 
     def find_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob of the repository, or None; a blob whose file is missing counts as absent.
 
-        A client that is told so pushes it again, which heals it.
+        A client that is told so pushes it again, which heals it. One that is told of it may count on it for a while.
         """
+        if not self._leases.touch(repository, str(digest)):
+            return None
         size = self._catalog.find_blob_size(repository, str(digest))
         if size is None:
             return None
@@ -63,14 +67,17 @@ class Blobs:
         whole = start == 0 and stop == size
         verify = whole and not self._files.is_verified(digest)
         hasher = digest.hasher() if verify else None
+        opened: list[OpenBlob] = []
 
         def work(position: int) -> bytes:
-            length = min(PIECE_BYTES, stop - position)
-            piece = self._files.read(digest, size=size, start=position, length=length)
+            # Opened once: a blob that is removed or replaced meanwhile is still read to its end.
+            if not opened:
+                opened.append(self._files.open(digest, size=size))
+            piece = opened[0].read(position, min(PIECE_BYTES, stop - position))
             if hasher:
                 hasher.update(piece)
                 if position + len(piece) >= size:
-                    self._files.conclude(digest, hasher)
+                    self._files.conclude(digest, hasher, opened[0])
             return piece
 
         for position in range(start, stop, PIECE_BYTES) or ([0] if verify else []):

@@ -24,6 +24,7 @@ from towpath.errors import UserError
 from towpath.oci.digest import Digest
 from towpath.registry.blobs import Blobs
 from towpath.registry.errors import DamagedContentError
+from towpath.registry.leases import Leases
 from towpath.registry.manifests import Manifests
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk, translate
@@ -54,6 +55,7 @@ class Registry:
         self._new_uid = new_uid
         self._upload_seconds = upload_seconds
         self._background = Background()
+        self._leases = Leases(clock=self._clock)
         self._opened: tuple[Disk, Catalog, BlobFiles, Uploads] | None = None
         self._lock: int | None = None
 
@@ -73,7 +75,7 @@ class Registry:
             self._unlock()
             raise
         self._opened = (disk, catalog, files, uploads)
-        self.blobs = Blobs(files=files, uploads=uploads, catalog=catalog, disk=disk)
+        self.blobs = Blobs(files=files, uploads=uploads, catalog=catalog, disk=disk, leases=self._leases)
         self.manifests = Manifests(catalog=catalog, files=files, disk=disk)
         self._background.run_forever("registry upload purge", self._purge_for_ever)
 
@@ -109,7 +111,7 @@ class Registry:
             raise UserError(f"registry directory {self._root} cannot be opened (NotADirectory): it is a file")
         self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._take_lock()
-        catalog = Catalog(self._root / "catalog.db")
+        catalog = Catalog(self._root / "catalog.db", now=self._clock.now)
         try:
             files = BlobFiles(self._root)
             files.prepare()

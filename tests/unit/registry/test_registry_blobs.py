@@ -198,8 +198,8 @@ async def test_wrong_paths_and_methods_are_answered_in_form(api: Api, method: st
 
 
 async def test_a_directory_of_another_version_is_refused(tmp_path: Path) -> None:
-    open_database(tmp_path / "catalog.db").close()
-    database = open_database(tmp_path / "catalog.db")
+    open_database(tmp_path / "catalog.db", now=0.0).close()
+    database = open_database(tmp_path / "catalog.db", now=0.0)
     database.execute(f"PRAGMA user_version = {VERSION + 8}")
     database.close()
     with pytest.raises(DataVersionError, match=f"expected version {VERSION}, got {VERSION + 8}") as caught:
@@ -208,7 +208,7 @@ async def test_a_directory_of_another_version_is_refused(tmp_path: Path) -> None
 
 
 async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "catalog.db")
+    database = open_database(tmp_path / "catalog.db", now=0.0)
     database.execute("PRAGMA application_id = 7")
     database.close()
     with pytest.raises(DataVersionError):

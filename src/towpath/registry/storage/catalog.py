@@ -38,6 +38,10 @@ class TagMove:
     after: str
 
 
+# Given the writing connection and the repository that has just grown.
+Limit = Callable[[sqlite3.Connection, str], None]
+
+
 class TagHeldError(Exception):
     """Internal: an immutable tag has another digest."""
 
@@ -58,11 +62,14 @@ class UnknownTargetsError(Exception):
 class Catalog:
     """The names of one registry directory."""
 
-    def __init__(self, path: Path) -> None:
-        """Open it. Raises DataVersionError, StorageError."""
-        self._writer = translate(partial(open_database, path))
+    def __init__(self, path: Path, *, now: Callable[[], float]) -> None:
+        """Open it. `now` stamps what is pushed. Raises DataVersionError, StorageError."""
+        self.path = path
+        self._now = now
+        self._limit: Limit | None = None
+        self._writer = translate(partial(open_database, path, now=now()))
         try:
-            self._reader = translate(partial(open_database, path))
+            self._reader = translate(partial(open_database, path, now=now()))
         except BaseException:
             self._writer.close()
             raise
@@ -71,6 +78,10 @@ class Catalog:
         """Close both connections."""
         self._reader.close()
         self._writer.close()
+
+    def limit(self, limit: Limit | None) -> None:
+        """Ask this at the end of every change that adds bytes to a repository; what it raises undoes the change."""
+        self._limit = limit
 
     # --- looking up -------------------------------------------------------------------------------------------------
 
@@ -149,8 +160,11 @@ class Catalog:
 
     def link_blob(self, repository: str, digest: str, size: int) -> None:
         """Record a blob that is on disk, and that the repository has it."""
-        with self._transaction() as writer:
-            writer.execute("INSERT OR REPLACE INTO blobs (digest, size) VALUES (?, ?)", (digest, size))
+        with self.transaction() as writer:
+            writer.execute(
+                "INSERT INTO blobs (digest, size) VALUES (?, ?) ON CONFLICT DO UPDATE SET size = excluded.size",
+                (digest, size),
+            )
             self._link(repository, digest)
 
     def knows_blob(self, digest: str) -> bool:
@@ -159,7 +173,7 @@ class Catalog:
 
     def mount_blob(self, repository: str, digest: str, source: str) -> bool:
         """Link a blob of another repository; False when that one does not have it."""
-        with self._transaction() as writer:
+        with self.transaction() as writer:
             held = writer.execute(
                 "SELECT 1 FROM links JOIN repositories ON repository = id WHERE name = ? AND digest = ?",
                 (source, digest),
@@ -170,7 +184,7 @@ class Catalog:
 
     def unlink_blob(self, repository: str, digest: str, *, remove: Callable[[], None]) -> bool:
         """Take a blob from a repository; False when it was not there. `remove` is called when nobody has it then."""
-        with self._transaction() as writer:
+        with self.transaction() as writer:
             found = writer.execute(
                 "DELETE FROM links WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
                 (digest, repository),
@@ -219,27 +233,30 @@ class Catalog:
             TagHeldError: an immutable tag has another digest.
         """
         blobs, children = list(blobs), list(children)
-        with self._transaction() as writer:
+        with self.transaction() as writer:
             number = self._repository(repository)
             unknown = [d for d in blobs if not self._has("links WHERE repository = ? AND digest = ?", number, d)]
             unknown += [d for d in children if not self._has("manifests WHERE digest = ?", d)]
             if unknown:
                 raise UnknownTargetsError(unknown)
+            grows = not self._has("manifests WHERE repository = ? AND digest = ?", number, row.digest)
             values = (number, row.digest, row.media_type, row.content, row.subject, row.artifact_type, row.annotations)
             writer.execute(
-                "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET media_type = excluded.media_type, content = excluded.content",
-                values,
+                "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " media_type = excluded.media_type, content = excluded.content, pushed_at = excluded.pushed_at",
+                (*values, self._now()),
             )
             writer.executemany(
                 "INSERT OR IGNORE INTO targets (repository, target, manifest) VALUES (?, ?, ?)",
                 [(number, target, row.digest) for target in (*blobs, *children)],
             )
-            return [self._set_tag(number, tag, row.digest, is_immutable) for tag in tags]
+            moves = [self._set_tag(number, tag, row.digest, is_immutable) for tag in tags]
+            self._check_limit(repository, grows=grows)
+            return moves
 
     def delete_manifest(self, repository: str, digest: str) -> bool:
         """Remove a manifest and all its tags; False when it was not there."""
-        with self._transaction() as writer:
+        with self.transaction() as writer:
             found = writer.execute(
                 "DELETE FROM manifests WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
                 (digest, repository),
@@ -248,7 +265,7 @@ class Catalog:
 
     def delete_tag(self, repository: str, tag: str) -> bool:
         """Remove a tag; False when it was not there."""
-        with self._transaction() as writer:
+        with self.transaction() as writer:
             found = writer.execute(
                 "DELETE FROM tags WHERE name = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
                 (tag, repository),
@@ -258,7 +275,8 @@ class Catalog:
     # --- pieces -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One change, on disk when the block ends, undone when it raises; on the catalog's worker only."""
         self._writer.execute("BEGIN IMMEDIATE")
         try:
             yield self._writer
@@ -276,7 +294,18 @@ class Catalog:
 
     def _link(self, repository: str, digest: str) -> None:
         number = self._repository(repository)
-        self._writer.execute("INSERT OR IGNORE INTO links (repository, digest) VALUES (?, ?)", (number, digest))
+        grows = not self._has("links WHERE repository = ? AND digest = ?", number, digest)
+        self._writer.execute(
+            "INSERT INTO links (repository, digest, linked_at) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET linked_at = excluded.linked_at",
+            (number, digest, self._now()),
+        )
+        self._check_limit(repository, grows=grows)
+
+    def _check_limit(self, repository: str, *, grows: bool) -> None:
+        # What is here already may be pushed again whatever the limit: that is how damage heals.
+        if grows and self._limit is not None:
+            self._limit(self._writer, repository)
 
     def _has(self, what: str, *values: object) -> bool:
         return self._writer.execute(f"SELECT 1 FROM {what}", values).fetchone() is not None  # noqa: S608 - our own text
@@ -290,9 +319,9 @@ class Catalog:
             raise TagHeldError(tag, before)
         if before != digest:
             self._writer.execute(
-                "INSERT INTO tags (repository, name, digest) VALUES (?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET digest = excluded.digest",
-                (number, tag, digest),
+                "INSERT INTO tags (repository, name, digest, set_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET digest = excluded.digest, set_at = excluded.set_at",
+                (number, tag, digest, self._now()),
             )
         return TagMove(tag, before, digest)
 

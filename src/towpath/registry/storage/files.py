@@ -4,7 +4,9 @@ A file appears under its name only when it is whole, verified and on disk; after
 found damaged is moved aside, so that the next push heals it.
 """
 
+import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,32 @@ from towpath.registry.errors import DamagedContentError
 
 # 1 MiB: a piece of work of about a millisecond (read and hash), and the most a transfer holds in memory at once.
 PIECE_BYTES = 1024 * 1024
-_Seen = tuple[int, int, int]
+# Inode, size, time of the last change: what tells a file from the one that replaces it.
+Seen = tuple[int, int, int]
+HEALING = "push the image again; a damaged file is kept in the registry's `damaged` directory"
+
+
+class OpenBlob:
+    """A blob open for reading. It closes with its last user: a worker may still read for a request that has gone."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises FileNotFoundError."""
+        self._descriptor = -1
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def seen(self) -> Seen:
+        """Which file it is."""
+        return _seen(os.fstat(self._descriptor))
+
+    def read(self, start: int, length: int) -> bytes:
+        """A part of it."""
+        return os.pread(self._descriptor, length, start)
 
 
 class BlobFiles:
@@ -24,7 +51,9 @@ class BlobFiles:
         self._root = root / "blobs"
         self._damaged = root / "damaged"
         # Files whose content was hashed by this process, by what changes when a file is replaced.
-        self._verified: dict[Digest, _Seen] = {}
+        self._verified: dict[Digest, Seen] = {}
+        # Held while a name changes its file: a damaged file that is moved aside must not be the good one of a push.
+        self._naming = threading.Lock()
 
     def prepare(self) -> None:
         """Make the directories."""
@@ -41,7 +70,8 @@ class BlobFiles:
         if not target.parent.exists():
             target.parent.mkdir(mode=0o700)
             sync_directory(target.parent.parent)
-        temporary.replace(target)
+        with self._naming:
+            temporary.replace(target)
         sync_directory(target.parent)
         self._verified[digest] = _seen(target.stat())
 
@@ -52,18 +82,18 @@ class BlobFiles:
         except FileNotFoundError:
             return None
 
-    def read(self, digest: Digest, *, size: int, start: int, length: int) -> bytes:
-        """A part of a blob.
+    def open(self, digest: Digest, *, size: int) -> "OpenBlob":
+        """Open a blob for reading; it can be read to its end even when it is removed meanwhile.
 
         Raises:
             DamagedContentError: the file is missing or has another size.
         """
         try:
-            with self.path(digest).open("rb", buffering=0) as file:
-                self._check_size(digest, os.fstat(file.fileno()).st_size, size)
-                return os.pread(file.fileno(), length, start)
+            opened = OpenBlob(self.path(digest))
         except FileNotFoundError as error:
-            raise DamagedContentError(f"blob {digest} is damaged (Missing): its file is gone") from error
+            raise DamagedContentError(f"blob {digest} is damaged (Missing): its file is gone", hint=HEALING) from error
+        self._check_size(digest, opened, size)
+        return opened
 
     def is_verified(self, digest: Digest) -> bool:
         """Whether this process has hashed the file as it is now."""
@@ -73,26 +103,27 @@ class BlobFiles:
         except FileNotFoundError:
             return False
 
-    def conclude(self, digest: Digest, hasher: Hasher) -> None:
-        """Compare a hash over the whole file with its name; move a damaged file aside.
+    def conclude(self, digest: Digest, hasher: Hasher, opened: OpenBlob) -> None:
+        """Compare a hash over the whole of an open file with its name; move a damaged file aside.
 
         Raises:
             DamagedContentError: they differ.
         """
         if hasher.hexdigest() != digest.hex:
-            self._set_aside(digest)
+            self._set_aside(digest, opened)
             raise DamagedContentError(
                 f"blob {digest} is damaged (DigestMismatch): its file has digest {hasher.hexdigest()}",
-                hint="push the image again; the damaged file is kept in the registry's `damaged` directory",
+                hint=HEALING,
             )
-        self._verified[digest] = _seen(self.path(digest).stat())
+        self._verified[digest] = opened.seen()
 
     def verify(self, digest: Digest, size: int) -> None:
         """Hash the whole file. Raises DamagedContentError."""
         hasher = digest.hasher()
-        for start in range(0, size, PIECE_BYTES) or [0]:
-            hasher.update(self.read(digest, size=size, start=start, length=PIECE_BYTES))
-        self.conclude(digest, hasher)
+        blob = self.open(digest, size=size)
+        for start in range(0, size, PIECE_BYTES):
+            hasher.update(blob.read(start, PIECE_BYTES))
+        self.conclude(digest, hasher, blob)
 
     def remove(self, digest: Digest) -> None:
         """Remove a blob; readers that have begun a piece still get it."""
@@ -106,18 +137,22 @@ class BlobFiles:
                 for file in sorted(directory.iterdir()):
                     yield Digest(algorithm, file.name)
 
-    def _check_size(self, digest: Digest, found: int, size: int) -> None:
+    def _check_size(self, digest: Digest, opened: OpenBlob, size: int) -> None:
+        found = opened.seen()[1]
         if found != size:
-            self._set_aside(digest)
-            raise DamagedContentError(f"blob {digest} is damaged (SizeMismatch): expected {size} bytes, got {found}")
+            self._set_aside(digest, opened)
+            message = f"blob {digest} is damaged (SizeMismatch): expected {size} bytes, got {found}"
+            raise DamagedContentError(message, hint=HEALING)
 
-    def _set_aside(self, digest: Digest) -> None:
-        self._verified.pop(digest, None)
-        self._damaged.mkdir(exist_ok=True, mode=0o700)
+    def _set_aside(self, digest: Digest, opened: OpenBlob) -> None:
         path = self.path(digest)
-        if path.exists():
-            path.replace(self._damaged / digest.hex)
+        self._damaged.mkdir(exist_ok=True, mode=0o700)
+        with contextlib.suppress(FileNotFoundError), self._naming:
+            # A push may have replaced it by a good one since it was opened.
+            if _seen(path.stat()) == opened.seen():
+                self._verified.pop(digest, None)
+                path.replace(self._damaged / digest.hex)
 
 
-def _seen(status: os.stat_result) -> _Seen:
+def _seen(status: os.stat_result) -> Seen:
     return status.st_ino, status.st_size, status.st_mtime_ns

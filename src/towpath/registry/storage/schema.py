@@ -1,11 +1,14 @@
-"""The catalog's tables, its version, and how a database is opened so that a commit survives a power cut."""
+"""The catalog's tables, its version, and how a database is opened so that a commit survives a power cut.
+
+An older version is brought up in place, in one transaction, when it is opened: killed in between, it is as it was.
+"""
 
 import sqlite3
 from pathlib import Path
 
 from towpath.registry.errors import DamagedContentError, DataVersionError
 
-VERSION = 1
+VERSION = 2
 # "TowR": tells this database from any other SQLite file.
 APPLICATION_ID = 0x546F7752
 
@@ -15,6 +18,7 @@ CREATE TABLE blobs (digest TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWI
 CREATE TABLE links (
     repository INTEGER NOT NULL REFERENCES repositories (id),
     digest TEXT NOT NULL REFERENCES blobs (digest),
+    linked_at REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (repository, digest)
 ) WITHOUT ROWID;
 CREATE INDEX links_by_digest ON links (digest);
@@ -26,6 +30,7 @@ CREATE TABLE manifests (
     subject TEXT NOT NULL,
     artifact_type TEXT NOT NULL,
     annotations TEXT NOT NULL,
+    pushed_at REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (repository, digest)
 );
 CREATE INDEX manifests_by_digest ON manifests (digest);
@@ -38,22 +43,39 @@ CREATE TABLE targets (
     FOREIGN KEY (repository, manifest) REFERENCES manifests (repository, digest) ON DELETE CASCADE
 ) WITHOUT ROWID;
 CREATE INDEX targets_by_manifest ON targets (repository, manifest);
+CREATE INDEX targets_by_target ON targets (target);
 CREATE TABLE tags (
     repository INTEGER NOT NULL,
     name TEXT NOT NULL,
     digest TEXT NOT NULL,
+    set_at REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (repository, name),
     FOREIGN KEY (repository, digest) REFERENCES manifests (repository, digest) ON DELETE CASCADE
 ) WITHOUT ROWID;
 CREATE INDEX tags_by_digest ON tags (repository, digest);
+CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+# From the version of the key to the next one. What was there counts as pushed at the moment of the change: nothing of
+# it is garbage before a whole grace period has passed.
+_STEPS = {
+    1: """
+ALTER TABLE links ADD COLUMN linked_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE manifests ADD COLUMN pushed_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE tags ADD COLUMN set_at REAL NOT NULL DEFAULT 0;
+UPDATE links SET linked_at = {now};
+UPDATE manifests SET pushed_at = {now};
+UPDATE tags SET set_at = {now};
+CREATE INDEX targets_by_target ON targets (target);
+CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""",
+}
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open the catalog, made new when there is none.
+def open_database(path: Path, *, now: float) -> sqlite3.Connection:
+    """Open the catalog, made new when there is none, brought up to this version when it is older.
 
     Raises:
-        DataVersionError: it is another program's, or of another version.
+        DataVersionError: it is another program's, or of a newer version.
         DamagedContentError: it is no database.
         sqlite3.Error: it cannot be read.
     """
@@ -62,12 +84,14 @@ def open_database(path: Path) -> sqlite3.Connection:
         version = _read(connection, "user_version")
         if version == 0 and not _has_tables(connection):
             _create(connection)
-        elif (_read(connection, "application_id"), version) != (APPLICATION_ID, VERSION):
+        elif _read(connection, "application_id") != APPLICATION_ID or not 1 <= version <= VERSION:
             raise DataVersionError(
                 f"registry catalog {path} cannot be opened (DataVersion): expected version {VERSION}, got {version}",
                 hint="use the Towpath that wrote it, or move the directory away and push the images again",
             )
         connection.execute("PRAGMA journal_mode = WAL")
+        for older in range(version or VERSION, VERSION):
+            _upgrade(connection, older, now)
         # FULL: a tag that was acknowledged must not point back to an older image after a power cut.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -87,6 +111,11 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.executescript(
         f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
     )
+
+
+def _upgrade(connection: sqlite3.Connection, older: int, now: float) -> None:
+    step = _STEPS[older].format(now=float(now))
+    connection.executescript(f"BEGIN IMMEDIATE; {step} PRAGMA user_version = {older + 1}; COMMIT;")
 
 
 def _read(connection: sqlite3.Connection, pragma: str) -> int:
