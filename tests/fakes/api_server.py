@@ -11,11 +11,11 @@ from towpath.aio.clock import SystemClock
 from towpath.cluster.client import EmbeddedClient
 from towpath.cluster.facade.app import create_facade
 from towpath.cluster.facade.authentication import Authenticator
-from towpath.cluster.facade.certificates import ensure_certificates
 from towpath.cluster.facade.kubeconfig import format_kubeconfig, write_kubeconfig
 from towpath.cluster.facade.openapi import OpenApi
 from towpath.cluster.kernel import Kernel
 from towpath.cluster.tokens import ServiceAccountTokens
+from towpath.http.certificates import ensure_certificates
 from towpath.http.server import Listener
 from towpath.kube.schema import Schema
 

@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 from towpath.aio.clock import Clock, SystemClock
 from towpath.errors import UserError
 from towpath.http.hosts import is_loopback_host, split_port
+from towpath.http.tls import ServerCertificate
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Listener:
             app: the application; its lifespan is not run.
             host: the address to bind.
             port: the port to bind; 0 lets the system choose.
-            certificate: with `key`, PEM files that make this a TLS listener.
+            certificate: with `key`, PEM files that make this a TLS listener; taken up anew when they change.
             key: see `certificate`.
             hosts: host names, beside loopback ones, that requests may name.
             grace_seconds: how long requests in flight may take to end when closing.
@@ -65,7 +66,7 @@ class Listener:
         self._app = app
         self._host = host
         self._port = port
-        self._tls = (certificate, key) if certificate and key else None
+        self._tls = ServerCertificate(certificate, key) if certificate and key else None
         self._hosts = frozenset(name.lower() for name in hosts) | {host.lower()}
         self._grace_seconds = grace_seconds
         self._clock = clock or SystemClock()
@@ -178,16 +179,13 @@ class Listener:
     def _prepare_tls(self) -> ssl.SSLContext | None:
         if self._tls is None:
             return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            context.load_cert_chain(*self._tls)
+            return self._tls.context()
         except (OSError, ssl.SSLError) as error:
             raise ListenError(
                 f"{self.address} cannot use its certificate (BadCertificate): {error}",
-                hint=f"check {self._tls[0]} and {self._tls[1]}",
+                hint=f"check {self._tls.certificate} and {self._tls.key}",
             ) from error
-        return context
 
     def _describe(self, error: OSError) -> ListenError:
         if error.errno == errno.EADDRINUSE:

@@ -10,7 +10,6 @@ from towpath.cluster.controllers import Controllers
 from towpath.cluster.controllers.events import EventRecorder
 from towpath.cluster.facade.app import create_facade
 from towpath.cluster.facade.authentication import Authenticator
-from towpath.cluster.facade.certificates import ensure_certificates
 from towpath.cluster.facade.kubeconfig import format_kubeconfig, write_kubeconfig
 from towpath.cluster.facade.openapi import OpenApi
 from towpath.cluster.kernel import Kernel
@@ -19,6 +18,7 @@ from towpath.cluster.node.registration import local_node_name
 from towpath.cluster.node.settings import NodeSettings
 from towpath.cluster.tokens import ServiceAccountTokens
 from towpath.config import Settings
+from towpath.http.certificates import ensure_certificates
 from towpath.http.server import Listener
 from towpath.kube.schema import Schema
 from towpath.ociclient.client import RegistryClient

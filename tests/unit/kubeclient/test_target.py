@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.cluster.facade.certificates import ensure_certificates
+from towpath.http.certificates import ensure_certificates
 from towpath.kubeclient.kubeconfig import Cluster, KubeconfigError
 from towpath.kubeclient.target import load_target
 from towpath.kubeclient.tls import create_tls_context

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import START
-from towpath.cluster.facade.certificates import SERVING_DAYS, ensure_certificates, server_context
+from towpath.http.certificates import SERVING_DAYS, ensure_certificates, server_context
 
 DAY = 86_400.0
 NAMES = ["127.0.0.1", "localhost"]
@@ -58,3 +58,22 @@ def test_old_protocol_versions_are_not_spoken(tmp_path: Path) -> None:
     context = server_context(ensure_certificates(tmp_path / "pki", names=NAMES, now=START))
 
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_two_servers_share_one_authority(tmp_path: Path) -> None:
+    cluster = ensure_certificates(tmp_path / "pki", names=NAMES, now=START)
+    registry = ensure_certificates(
+        tmp_path / "tls", names=NAMES, now=START, authority=tmp_path / "pki", subject="towpath"
+    )
+
+    assert registry.authority == cluster.authority
+    assert registry.certificate.read_bytes() != cluster.certificate.read_bytes()
+    assert not (tmp_path / "tls" / "ca.crt").exists()
+    server_context(registry)
+
+
+def test_an_authority_may_be_made_by_whoever_comes_first(tmp_path: Path) -> None:
+    first = ensure_certificates(tmp_path / "tls", names=NAMES, now=START, authority=tmp_path / "pki")
+    authority = first.authority_bytes()
+
+    assert ensure_certificates(tmp_path / "pki", names=NAMES, now=START).authority_bytes() == authority

@@ -1,7 +1,8 @@
-"""A certificate authority of our own and the serving certificate of the Kubernetes API.
+"""A certificate authority of our own and the serving certificates that it vouches for.
 
-Made at the first start, kept beside the cluster's data, renewed when the certificate nears its end or lacks a name. The
-`cryptography` package is imported only when something must be made.
+Made at the first start, kept beside the data of what is served, renewed when the certificate nears its end or lacks a
+name. Several servers may share an authority, so that a client need trust one file only. The `cryptography` package is
+imported only when something must be made.
 """
 
 import ipaddress
@@ -22,11 +23,12 @@ AUTHORITY_DAYS = 3650
 SERVING_DAYS = 397  # the longest that browsers and Go's verifier accept without complaint
 RENEW_BEFORE = timedelta(days=30)
 MARKER = "names"
+AUTHORITY_FILE = "ca.crt"
 
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """The files of one cluster."""
+    """The files of one server."""
 
     authority: Path
     certificate: Path
@@ -37,18 +39,24 @@ class Certificates:
         return self.authority.read_bytes()
 
 
-def ensure_certificates(directory: Path, *, names: Sequence[str], now: float) -> Certificates:
-    """The cluster's certificates, made or renewed if need be.
+def ensure_certificates(
+    directory: Path, *, names: Sequence[str], now: float, authority: Path | None = None, subject: str = "kube-apiserver"
+) -> Certificates:
+    """The certificates of a server, made or renewed if need be.
 
     Args:
         directory: where they are kept; made with mode 0700.
         names: host names and IP addresses the server answers to.
         now: wall time.
+        authority: the directory of the authority, if it is another one; made when it holds none.
+        subject: the certificate's common name, which people see; clients look at `names`.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = Certificates(directory / "ca.crt", directory / "server.crt", directory / "server.key")
+    keeper = authority or directory
+    for wanted in (directory, keeper):
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files = Certificates(keeper / AUTHORITY_FILE, directory / "server.crt", directory / "server.key")
     if not _is_current(directory, files, names, datetime.fromtimestamp(now, UTC)):
-        _make(directory, files, names, datetime.fromtimestamp(now, UTC))
+        _make(directory, files, names, datetime.fromtimestamp(now, UTC), subject)
     return files
 
 
@@ -69,13 +77,13 @@ def _is_current(directory: Path, files: Certificates, names: Sequence[str], now:
     return set(names) <= set(known) and now < datetime.fromisoformat(expiry) - RENEW_BEFORE
 
 
-def _make(directory: Path, files: Certificates, names: Sequence[str], now: datetime) -> None:
+def _make(directory: Path, files: Certificates, names: Sequence[str], now: datetime, common_name: str) -> None:
     from cryptography import x509  # noqa: PLC0415 - 30 MB of memory that a running platform does not need
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415 - same
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - same
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415 - same
 
-    authority_key_file = directory / "ca.key"
+    authority_key_file = files.authority.with_name("ca.key")
     if files.authority.exists() and authority_key_file.exists():
         # Keep the authority: kubeconfigs that people copied go on working.
         loaded = serialization.load_pem_private_key(authority_key_file.read_bytes(), None)
@@ -94,7 +102,7 @@ def _make(directory: Path, files: Certificates, names: Sequence[str], now: datet
         write_durably(authority_key_file, _private_pem(authority_key), mode=0o600)
         write_durably(files.authority, authority.public_bytes(serialization.Encoding.PEM))
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     certificate = (
         _builder(subject, authority.subject, key.public_key(), now, SERVING_DAYS)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)

@@ -1,0 +1,64 @@
+"""The TLS side of a listener: a certificate that is taken up anew when its files change.
+
+Renewing tools (certbot, cert-manager, step) replace files and tell nobody. The files' stamps are looked at when a
+client says hello, so the next connection after a renewal has the new certificate, without a timer and without a
+restart. A pair that cannot be used, such as a certificate whose key is still on its way, is reported once, and the old
+pair serves on.
+"""
+
+import logging
+import ssl
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class ServerCertificate:
+    """A certificate and its key, PEM files."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Name the files; nothing is read yet."""
+        self.certificate = certificate
+        self.key = key
+        self._stamp: _Stamp = ()
+        self._current: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """What a listener is given. Raises OSError, ssl.SSLError when the files cannot be used."""
+        self._stamp = self._read_stamp()
+        self._current = self._load()
+        return self._current
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.certificate, self.key)
+        context.sni_callback = self._greet  # called for every hello, with a server name or without
+        return context
+
+    def _greet(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        del name, context
+        self._refresh()
+        if self._current is not None:
+            connection.context = self._current
+
+    def _refresh(self) -> None:
+        try:
+            stamp = self._read_stamp()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            self._current = self._load()
+        except (OSError, ssl.SSLError) as error:
+            # Without its files a stamp cannot be read, so this may come again with each hello until they are back.
+            if self._stamp:
+                log.warning("certificate %s cannot be taken up (%s); the old one is served", self.certificate, error)
+            self._stamp = self._stamp if isinstance(error, ssl.SSLError) else ()
+        else:
+            log.info("certificate %s was renewed", self.certificate)
+
+    def _read_stamp(self) -> _Stamp:
+        found = (self.certificate.stat(), self.key.stat())
+        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)

@@ -1,0 +1,97 @@
+"""A TLS listener takes up a renewed certificate at the next connection, and keeps the old one when it cannot."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from fakes.clock import START
+from towpath.http.certificates import Certificates, ensure_certificates
+from towpath.http.server import Listener
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def make(directory: Path, name: str) -> Certificates:
+    return ensure_certificates(
+        directory / name, names=["127.0.0.1", "localhost", f"{name}.test"], now=START, authority=directory / "ca"
+    )
+
+
+@pytest.fixture
+async def listener(tmp_path: Path) -> AsyncIterator[Listener]:
+    files = make(tmp_path, "served")
+    opened = Listener(app, certificate=files.certificate, key=files.key)
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+def trust(tmp_path: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tmp_path / "ca" / "ca.crt")
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+async def names_of(listener: Listener, context: ssl.SSLContext, server_name: str | None = "localhost") -> set[str]:
+    """The names in the certificate that a new connection is shown."""
+    context.check_hostname = server_name is not None
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", listener.port, ssl=context, server_hostname=server_name or ""
+    )
+    shown = writer.get_extra_info("ssl_object").getpeercert()
+    writer.close()
+    await writer.wait_closed()
+    return {value for kind, value in shown["subjectAltName"] if kind == "DNS"}
+
+
+def replace(tmp_path: Path, source: str, *suffixes: str) -> None:
+    for suffix in suffixes:
+        (tmp_path / source / f"server.{suffix}").replace(tmp_path / "served" / f"server.{suffix}")
+
+
+@pytest.mark.parametrize("server_name", ["localhost", None], ids=["by-name", "by-address"])
+async def test_a_renewed_certificate_is_served_to_the_next_connection(
+    listener: Listener, tmp_path: Path, server_name: str | None
+) -> None:
+    context = trust(tmp_path)
+    assert "served.test" in await names_of(listener, context, server_name)
+    make(tmp_path, "renewed")
+    replace(tmp_path, "renewed", "crt", "key")
+    assert "renewed.test" in await names_of(listener, context, server_name)
+
+
+async def test_half_a_renewal_is_reported_once_and_the_old_pair_serves_on(
+    listener: Listener, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = trust(tmp_path)
+    make(tmp_path, "renewed")
+    replace(tmp_path, "renewed", "crt")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert "served.test" in await names_of(listener, context)
+    assert len(caplog.records) == 1
+    replace(tmp_path, "renewed", "key")
+    assert "renewed.test" in await names_of(listener, context)
+
+
+async def test_files_that_are_gone_for_a_moment_harm_nobody(
+    listener: Listener, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = trust(tmp_path)
+    make(tmp_path, "renewed")
+    (tmp_path / "served" / "server.key").unlink()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert "served.test" in await names_of(listener, context)
+    assert len(caplog.records) == 1
+    replace(tmp_path, "renewed", "crt", "key")
+    assert "renewed.test" in await names_of(listener, context)
