@@ -32,6 +32,7 @@ COMMANDS = {
     "hold": "Pause, or resume, automation for an environment.",
     "reconcile": "Compare an environment with Git at once.",
     "registry": "Look after the platform's registry.",
+    "mirror": "Copy releases to or from an outside registry.",
     "doctor": "Check the machine and the platform.",
     "webhook": "Print what to enter in a forge's webhook settings.",
     "kubeconfig": "Print the file that kubectl needs.",

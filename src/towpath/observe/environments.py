@@ -20,11 +20,11 @@ async def describe_platform(sources: Sources, *, environment: str = "") -> dict[
         NotFoundError: no such environment.
     """
     head = await sources.head()
-    problem, names = "", list(sources.reconciler.environments)
+    problem, registry, names = "", "", list(sources.reconciler.environments)
     try:
         blueprint = await sources.blueprint()
         if blueprint is not None:
-            names = sources.environments(blueprint)
+            registry, names = blueprint.registry, sources.environments(blueprint)
     except TowpathError as error:  # a broken blueprint must not hide what runs
         problem = error.diagnostics()
     if environment and environment not in names:
@@ -35,6 +35,7 @@ async def describe_platform(sources: Sources, *, environment: str = "") -> dict[
     return {
         "platform": sources.name,
         "head": _commit(head, sources) if head else None,
+        "registry": registry,
         "problem": problem,
         "ci": _ci(sources, head.id if head else ""),
         "environments": [await _environment(sources, status) for status in statuses],
