@@ -58,6 +58,7 @@ from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.remotefile import make_upstream
 from towpath.source.repository import GitRepository
+from towpath.web.answers import Guard
 from towpath.web.api import PlatformApi
 from towpath.web.health import Health
 
@@ -281,7 +282,7 @@ class Platform:
             past=runtime,
             metrics=self._metrics,
             output=ServiceOutput(sources, self.cluster.node),
-            token=self._secrets.admin_token,
+            guard=Guard(self._secrets.admin_token),
             examine=lambda: examine_platform(sources, self.cluster.node, self._artifacts),
         )
 

@@ -1,18 +1,14 @@
 """The routes of the platform API: parse, call, answer. What they answer stands in `observe` and `promote`."""
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from towpath.errors import TowpathError, UserError
-from towpath.http.body import BodyTooLargeError, read_body
-from towpath.http.credentials import equals_secret, parse_bearer
 from towpath.observe.environments import describe_platform
 from towpath.observe.explanations import explain
 from towpath.observe.happenings import describe_events
@@ -25,6 +21,7 @@ from towpath.observe.whereabouts import describe_whereabouts
 from towpath.promote.promotion import Desk, promote
 from towpath.promote.rollback import Verdicts, roll_back
 from towpath.reconcile.changes import ChangeSet
+from towpath.web.answers import PREFIX, Answer, Document, Guard, error_response, read_document
 from towpath.web.documents import (
     change_set_document,
     hold_request,
@@ -35,18 +32,9 @@ from towpath.web.documents import (
     text_field,
 )
 
-log = logging.getLogger(__name__)
-
-PREFIX = "/api/v1"
-# Requests of the command line are a few hundred bytes.
-BODY_LIMIT = 64 * 1024
 # One answer fits on some screens; more would cost a git process or two an entry.
 LARGEST_LIMIT = 1000
 LARGEST_TAIL = 1_000_000
-STATUS_OF_EXIT_CODE = {1: 500, 2: 400, 3: 409, 4: 404, 5: 409, 6: 502, 7: 500}
-
-Document = dict[str, Any]
-Answer = Callable[[Request], Awaitable[Document]]
 
 
 class Control(Protocol):
@@ -84,7 +72,7 @@ class PlatformApi:
         past: what became of digests, for rollbacks.
         metrics: the numbers.
         output: the logs of services.
-        token: what every request must bring.
+        guard: who is let in.
         examine: the findings of `doctor` about the running platform.
     """
 
@@ -94,7 +82,7 @@ class PlatformApi:
     past: Verdicts
     metrics: Metrics
     output: ServiceOutput
-    token: str
+    guard: Guard
     examine: Callable[[], Awaitable[list[dict[str, str]]]]
 
     def routes(self) -> list[Route]:
@@ -116,36 +104,10 @@ class PlatformApi:
             "/reconciliations": self._reconcile,
         }
         return [
-            *(Route(PREFIX + path, self._guarded(answer), methods=["GET"]) for path, answer in reading.items()),
-            *(Route(PREFIX + path, self._guarded(answer), methods=["POST"]) for path, answer in writing.items()),
+            *self.guard.routes(reading=reading, writing=writing),
             Route(f"{PREFIX}/logs", self._logs, methods=["GET"]),
             Route("/metrics", self._metrics, methods=["GET"]),
         ]
-
-    def _guarded(self, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
-        async def respond(request: Request) -> Response:
-            refusal = self._refuse(request)
-            if refusal is not None:
-                return refusal
-            try:
-                return json_response(await answer(request))
-            except BodyTooLargeError as error:
-                # The rest of the body is not read, so the connection cannot be used again.
-                return error_response(error, status=error.status, headers={"Connection": "close"})
-            except TowpathError as error:
-                return error_response(error)
-            except Exception:
-                log.exception("%s %s failed", request.method, request.url.path)
-                return error_response(TowpathError("request failed unexpectedly", hint="see the log of towpath up"))
-
-        return respond
-
-    def _refuse(self, request: Request) -> Response | None:
-        token = parse_bearer(request.headers.get("authorization", ""))
-        if token is not None and equals_secret(token, self.token):
-            return None
-        document = {"message": "request was refused (Unauthorized): no or wrong token", "hint": "", "exit_code": 2}
-        return json_response(document, status=401)
 
     async def _status(self, request: Request) -> Document:
         return await describe_platform(self.sources, environment=request.query_params.get("environment", ""))
@@ -185,12 +147,12 @@ class PlatformApi:
         return {"checks": await self.examine()}
 
     async def _promote(self, request: Request) -> Document:
-        outcome = await promote(self.desk, promotion_request(await _body(request)))
+        outcome = await promote(self.desk, promotion_request(await read_document(request)))
         self.metrics.promotions.labels(environment=outcome.environment, verdict=outcome.verdict.value).inc()
         return promotion_document(outcome)
 
     async def _roll_back(self, request: Request) -> Document:
-        outcome = await roll_back(self.desk, self.past, rollback_request(await _body(request)))
+        outcome = await roll_back(self.desk, self.past, rollback_request(await read_document(request)))
         if outcome.commit is not None:
             self.metrics.rollbacks.labels(environment=outcome.environment).inc()
             for service, digest in outcome.quarantined:
@@ -200,7 +162,7 @@ class PlatformApi:
         return rollback_document(outcome)
 
     async def _hold(self, request: Request) -> Document:
-        asked = hold_request(await _body(request))
+        asked = hold_request(await read_document(request))
         self.sources.reconciler.status(asked.environment)  # raises for an unknown one
         if asked.release:
             return {
@@ -212,7 +174,7 @@ class PlatformApi:
         return {"environment": asked.environment, "changed": True, "until": until}
 
     async def _reconcile(self, request: Request) -> Document:
-        body = await _body(request)
+        body = await read_document(request)
         environment = text_field(body, "environment")
         self.sources.reconciler.status(environment)  # raises for an unknown one
         if body.get("confirm_prune"):
@@ -221,7 +183,7 @@ class PlatformApi:
         return {"environment": environment}
 
     async def _logs(self, request: Request) -> Response:
-        refusal = self._refuse(request)
+        refusal = self.guard.refuse(request)
         if refusal is not None:
             return refusal
         query = request.query_params
@@ -239,35 +201,11 @@ class PlatformApi:
         return StreamingResponse(chunks, media_type="text/plain; charset=utf-8")
 
     async def _metrics(self, request: Request) -> Response:
-        refusal = self._refuse(request)
+        refusal = self.guard.refuse(request)
         if refusal is not None:
             return refusal
         content, content_type = self.metrics.exposition(request.headers.get("accept", ""))
         return Response(content, headers={"Content-Type": content_type})
-
-
-def json_response(document: Document, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer."""
-    return Response(orjson.dumps(document), status, headers, "application/json")
-
-
-def error_response(
-    error: TowpathError, *, status: int | None = None, headers: Mapping[str, str] | None = None
-) -> Response:
-    """What went wrong, with the exit code that the command line should end with."""
-    document = {"message": error.message, "hint": error.hint, "exit_code": error.exit_code}
-    return json_response(document, status=status or STATUS_OF_EXIT_CODE.get(error.exit_code, 500), headers=headers)
-
-
-async def _body(request: Request) -> Document:
-    content = await read_body(request, limit=BODY_LIMIT)
-    try:
-        body = orjson.loads(content)
-    except ValueError as error:
-        raise UserError(f"request body cannot be read (NotJSON): {error}") from error
-    if not isinstance(body, dict):
-        raise UserError("request body cannot be read (NotAnObject): an object is expected")
-    return body
 
 
 def _number(text: str, name: str, *, largest: int = LARGEST_LIMIT) -> int:

@@ -28,7 +28,8 @@ from towpath.observe.metrics import Metrics
 from towpath.observe.output import ServiceOutput
 from towpath.reconcile.changes import Action, Change, ChangeSet
 from towpath.reconcile.verdicts import Outcome
-from towpath.web.api import BODY_LIMIT, PREFIX, PlatformApi
+from towpath.web.answers import BODY_LIMIT, PREFIX, Guard
+from towpath.web.api import PlatformApi
 
 TOKEN = "the-token"
 READING = ("status", "history", "timeline", "where/main", "events", "explain", "diff", "doctor", "logs")
@@ -88,7 +89,7 @@ class Api:
             past=self.world.runtime,
             metrics=self.metrics,
             output=ServiceOutput(observed.sources, Lines()),
-            token=TOKEN,
+            guard=Guard(TOKEN),
             examine=self.examine,
         )
         self.app = Starlette(routes=api.routes())
