@@ -114,6 +114,26 @@ class MemoryRegistry:
         self.log.append(f"manifest {reference.repository}:{reference.tag or 'digest'}")
         return digest
 
+    async def read_blob(self, reference: Reference, descriptor: Descriptor) -> bytes:
+        return b"".join([piece async for piece in self.blob(reference, descriptor)])
+
+    async def find_blob(self, reference: Reference, digest: Digest) -> int | None:
+        await self._enter(f"find_blob {reference.name} {digest}")
+        content = self.blobs.get((reference.name, digest))
+        return None if content is None else len(content)
+
+    async def referrers(self, reference: Reference) -> tuple[Descriptor, ...]:
+        await self._enter(f"referrers {reference}")
+        found = []
+        for (name, digest), raw in self.manifests.items():
+            parsed = parse_manifest(raw.content, raw.media_type)
+            if name == reference.name and parsed.subject is not None and parsed.subject.digest == reference.digest:
+                kind = parsed.artifact_type
+                found.append(
+                    Descriptor(raw.media_type, digest, len(raw.content), parsed.annotations, artifact_type=kind)
+                )
+        return tuple(found)
+
     def _find(self, reference: Reference) -> RawManifest:
         digest = reference.digest or self.tags_.get((reference.name, reference.tag or "latest"))
         found = self.manifests.get((reference.name, digest)) if digest else None
