@@ -15,8 +15,8 @@ from towpath.aio.clock import Clock
 
 # Repository and digest.
 Item = tuple[str, str]
-# Some 20 MB at most; beyond it the oldest half is forgotten, and blobs fall back on the time when they were linked.
-REMEMBERED = 100_000
+# Some 6 MB at most; beyond it the oldest half is forgotten, and blobs fall back on the time when they were linked.
+REMEMBERED = 20_000
 
 
 class Leases:

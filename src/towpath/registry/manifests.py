@@ -20,6 +20,7 @@ from towpath.oci.manifest import Index, InvalidManifestError, Manifest, format_m
 from towpath.oci.reference import parse_tag
 from towpath.oci.tags import is_immutable
 from towpath.registry.errors import DamagedContentError, RegistryError
+from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import Catalog, ManifestRow, TagHeldError, TagMove, UnknownTargetsError
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
@@ -46,14 +47,18 @@ class AcceptedManifest:
 class Manifests:
     """The manifests of one registry. All errors are RegistryError, StorageError or DamagedContentError."""
 
-    def __init__(self, *, catalog: Catalog, files: BlobFiles, disk: Disk) -> None:
+    def __init__(self, *, catalog: Catalog, files: BlobFiles, disk: Disk, leases: Leases) -> None:
         self._catalog = catalog
         self._files = files
         self._disk = disk
+        self._leases = leases
 
     def get(self, repository: str, reference: str) -> StoredManifest:
         """A manifest by tag or digest. Raises RegistryError (NAME_UNKNOWN, MANIFEST_UNKNOWN)."""
         text = reference if ":" in reference else self._catalog.find_tag(repository, parse_tag(reference))
+        if text:
+            # Who reads it may be about to pull, to pin or to mirror it: no collection takes it away meanwhile.
+            self._leases.touch(repository, text)
         row = self._catalog.find_manifest(repository, text) if text else None
         if row is None:
             raise self._unknown(repository, reference)

@@ -24,6 +24,7 @@ from towpath.errors import UserError
 from towpath.oci.digest import Digest
 from towpath.registry.blobs import Blobs
 from towpath.registry.errors import DamagedContentError
+from towpath.registry.keeper.collection import Collector
 from towpath.registry.leases import Leases
 from towpath.registry.manifests import Manifests
 from towpath.registry.storage.catalog import Catalog
@@ -76,7 +77,8 @@ class Registry:
             raise
         self._opened = (disk, catalog, files, uploads)
         self.blobs = Blobs(files=files, uploads=uploads, catalog=catalog, disk=disk, leases=self._leases)
-        self.manifests = Manifests(catalog=catalog, files=files, disk=disk)
+        self.manifests = Manifests(catalog=catalog, files=files, disk=disk, leases=self._leases)
+        self.collector = Collector(catalog=catalog, files=files, disk=disk, leases=self._leases, clock=self._clock)
         self._background.run_forever("registry upload purge", self._purge_for_ever)
 
     async def close(self) -> None:

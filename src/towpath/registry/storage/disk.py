@@ -1,4 +1,4 @@
-"""Blocking work away from the event loop: two workers for contents, one for the catalog.
+"""Blocking work away from the event loop: two workers for contents, one for the catalog, one for what may take long.
 
 One worker writes the catalog, so that its transactions follow one another without a lock, even when the request that
 asked for one has been cancelled. Failures of the disk become this package's errors here and nowhere else.
@@ -23,6 +23,7 @@ class Disk:
     def __init__(self) -> None:
         self._contents = ThreadPoolExecutor(2, thread_name_prefix="registry-contents")
         self._catalog = ThreadPoolExecutor(1, thread_name_prefix="registry-catalog")
+        self._survey = ThreadPoolExecutor(1, thread_name_prefix="registry-survey")
 
     async def run(self, work: Callable[[], T]) -> T:
         """Read, write or hash contents. Raises StorageError, StorageFullError."""
@@ -32,10 +33,15 @@ class Disk:
         """Change the catalog, after all changes asked for before. Raises StorageError, StorageFullError."""
         return await asyncio.get_running_loop().run_in_executor(self._catalog, translate, work)
 
+    async def survey(self, work: Callable[[], T]) -> T:
+        """Look at everything, without keeping transfers waiting. Raises StorageError."""
+        return await asyncio.get_running_loop().run_in_executor(self._survey, translate, work)
+
     def close(self) -> None:
         """Wait for the work in hand."""
         self._contents.shutdown()
         self._catalog.shutdown()
+        self._survey.shutdown()
 
 
 def translate(work: Callable[[], T]) -> T:

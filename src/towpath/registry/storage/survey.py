@@ -1,0 +1,50 @@
+"""Reads everything a catalog knows, at one moment, on a connection of its own: pushes and pulls go on meanwhile.
+
+For the keeper's plans and counts; single look-ups are `catalog`'s.
+"""
+
+import sqlite3
+from collections import defaultdict
+from contextlib import closing
+from pathlib import Path
+
+from towpath.oci import media
+from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact, TagFact
+
+
+def read_facts(path: Path, *, touches: dict[tuple[str, str], float], started_at: float) -> Facts:
+    """A snapshot of the catalog; what leases know is added. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+        # One transaction, so that all tables are from one moment.
+        connection.execute("BEGIN")
+        names: dict[int, str] = dict(connection.execute("SELECT id, name FROM repositories"))
+        targets: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for repository, manifest, target in connection.execute("SELECT repository, manifest, target FROM targets"):
+            targets[repository, manifest].append(target)
+        tags: dict[tuple[int, str], list[TagFact]] = defaultdict(list)
+        for repository, digest, name, set_at in connection.execute(
+            "SELECT repository, digest, name, set_at FROM tags ORDER BY name"
+        ):
+            tags[repository, digest].append(TagFact(name, set_at))
+        manifests = [
+            ManifestFact(
+                repository=names[repository],
+                digest=digest,
+                size=size,
+                pushed_at=pushed_at,
+                is_index=media.is_index(media_type),
+                targets=tuple(targets[repository, digest]),
+                subject=subject,
+                tags=tuple(tags[repository, digest]),
+            )
+            for repository, digest, size, pushed_at, media_type, subject in connection.execute(
+                "SELECT repository, digest, length(content), pushed_at, media_type, subject FROM manifests"
+                " ORDER BY pushed_at, rowid"
+            )
+        ]
+        links = [
+            LinkFact(names[repository], digest, linked_at)
+            for repository, digest, linked_at in connection.execute("SELECT repository, digest, linked_at FROM links")
+        ]
+        sizes: dict[str, int] = dict(connection.execute("SELECT digest, size FROM blobs"))
+    return Facts(tuple(manifests), tuple(links), sizes, touches, started_at)
