@@ -1,4 +1,4 @@
-"""Builds the control plane once and keeps it: `.cache/kubernetes/<digest of what it is built from>/control-plane`.
+"""Builds the control plane with kubelet once and keeps it: `.cache/kubernetes/<digest of what it is built from>/`.
 
     python tests/kubernetes/build.py        build, if need be, and say what it took
 
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 MODULE = Path(__file__).parent / "controlplane"
@@ -45,7 +46,7 @@ def find_go() -> str:
 
 
 def ensure_built() -> Path:
-    """The binary, built if need be. Raises NotBuildableError."""
+    """The binary with all components, built if need be. Raises NotBuildableError."""
     directory = CACHE / _digest(find_go())
     binary = directory / "control-plane"
     if binary.is_file():
@@ -54,11 +55,27 @@ def ensure_built() -> Path:
     version = kubernetes_version()
     major, minor, _patch = version.removeprefix("v").split(".")
     settings = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    flags = " ".join(f"-X k8s.io/component-base/version.{key}={value}" for key, value in settings.items())
     began = time.monotonic()
+    _go_build(".", binary, [f"-X k8s.io/component-base/version.{key}={value}" for key, value in settings.items()])
+    measured = {"seconds": round(time.monotonic() - began), "bytes": binary.stat().st_size, "kubernetes": version}
+    (directory / "build.json").write_text(json.dumps(measured))
+    return binary
+
+
+def ensure_pause_built() -> Path:
+    """The program of the sandbox image, built if need be. Raises NotBuildableError."""
+    binary = CACHE / _digest(find_go()) / "pause"
+    if not binary.is_file():
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        _go_build("./pause", binary, [])
+    return binary
+
+
+def _go_build(package: str, binary: Path, flags: Sequence[str]) -> None:
     # One package at a time: two compilers at once need more memory than a small machine has.
+    new = Path(f"{binary}.new")
     built = subprocess.run(
-        ["go", "build", "-p", "1", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", f"{binary}.new", "."],
+        ["go", "build", "-p", "1", "-trimpath", "-ldflags", " ".join(["-s", "-w", *flags]), "-o", str(new), package],
         cwd=MODULE,
         env={**os.environ, "CGO_ENABLED": "0"},
         check=False,
@@ -67,15 +84,12 @@ def ensure_built() -> Path:
     )
     if built.returncode != 0:
         raise NotBuildableError(f"go build failed: {built.stderr.strip()[-2000:]}")
-    Path(f"{binary}.new").replace(binary)
-    measured = {"seconds": round(time.monotonic() - began), "bytes": binary.stat().st_size, "kubernetes": version}
-    (directory / "build.json").write_text(json.dumps(measured))
-    return binary
+    new.replace(binary)
 
 
 def _digest(go_version: str) -> str:
     digest = hashlib.sha256(go_version.encode())
-    for name in ("go.mod", "go.sum", *sorted(path.name for path in MODULE.glob("*.go"))):
+    for name in ("go.mod", "go.sum", *sorted(str(path.relative_to(MODULE)) for path in MODULE.rglob("*.go"))):
         digest.update((MODULE / name).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -84,6 +98,7 @@ def main() -> int:
     """Build and report; 3 when this machine cannot."""
     try:
         binary = ensure_built()
+        ensure_pause_built()
     except NotBuildableError as error:
         sys.stderr.write(f"the Kubernetes suites cannot be run here: {error}\n")
         return 3

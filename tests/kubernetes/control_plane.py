@@ -6,7 +6,6 @@ less what costs time and saves nothing here: etcd does not wait for the disk, no
 
 import contextlib
 import http.client
-import json
 import socket
 import ssl
 import subprocess
@@ -97,9 +96,23 @@ class ControlPlane:
 
     def wait_until_ready(self) -> None:
         """Wait for the API. Raises ControlPlaneError."""
+        _wait(self, lambda: self.ask("/readyz") is not None)
+
+    def ask(self, path: str) -> bytes | None:
+        """What the API answers an administrator; None when it does not answer, or with an error."""
+        context = ssl.create_default_context(cafile=str(self.authority.pair.certificate))
+        context.load_cert_chain(self.directory / "admin.crt", self.directory / "admin.key")
         port = int(self.url.rpartition(":")[2])
-        admin = KeyPair(self.directory / "admin.crt", self.directory / "admin.key")
-        _wait(self, lambda: _answers(port, "/readyz", self.authority, admin))
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read()
+            return body if response.status == 200 else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
 
     def end(self) -> None:
         """End everything, what was started last first."""
@@ -117,20 +130,19 @@ def running_control_plane(directory: Path, *, controllers: bool = True) -> Itera
     binary = ensure_built()
     began = time.monotonic()
     authority = Authority(directory)
-    etcd_port, peer_port, port = _free_ports(3)
+    etcd_port, peer_port, port = free_ports(3)
     url = f"https://127.0.0.1:{port}"
     plane = ControlPlane(directory, url, directory / "admin.kubeconfig", authority, binary)
     plane.write_kubeconfig("admin", user="admin", group="system:masters")
     try:
         plane.run("etcd", _etcd_flags(directory, etcd_port, peer_port))
         plane.run("kube-apiserver", _apiserver_flags(plane, etcd_port, port))
-        admin = KeyPair(directory / "admin.crt", directory / "admin.key")
         plane.wait_until_ready()
         if controllers:
             plane.run("kube-controller-manager", _controller_manager_flags(plane))
             plane.run("kube-scheduler", _scheduler_flags(plane))
             account = "/api/v1/namespaces/default/serviceaccounts/default"
-            _wait(plane, lambda: _answers(port, account, authority, admin))
+            _wait(plane, lambda: plane.ask(account) is not None)
         plane.start_seconds = time.monotonic() - began
         yield plane
     finally:
@@ -167,6 +179,8 @@ def _apiserver_flags(plane: ControlPlane, etcd_port: int, port: int) -> list[str
         f"--client-ca-file={plane.authority.pair.certificate}",
         f"--kubelet-client-certificate={kubelet.certificate}",
         f"--kubelet-client-key={kubelet.key}",
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--kubelet-certificate-authority={plane.authority.pair.certificate}",
         f"--cert-dir={plane.directory / 'certs'}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
@@ -227,20 +241,8 @@ def _wait(plane: ControlPlane, condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _answers(port: int, path: str, authority: Authority, user: KeyPair) -> bool:
-    context = ssl.create_default_context(cafile=str(authority.pair.certificate))
-    context.load_cert_chain(user.certificate, user.key)
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException, json.JSONDecodeError):
-        return False
-    finally:
-        connection.close()
-
-
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens at."""
     # Held open together, so that they differ; the components bind them a moment later.
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

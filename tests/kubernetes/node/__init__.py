@@ -1,0 +1,1 @@
+"""A real node for the tests: kubelet, containerd and runc, shut into namespaces of their own."""
