@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.ci.ports import BuildJob, PendingImage, Snapshot
@@ -48,12 +49,15 @@ class RepositoryTrees:
         return await self._repository.is_ancestor(ancestor, descendant)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BuiltService:
-    """`ci.ports.PendingImage` over a built image."""
+    """`ci.ports.PendingImage` over a built image, which is attested on its way into the registry."""
 
     builder: Builder
     image: BuiltImage
+    request: BuildRequest
+    attestor: Attestor | None = None
+    unattested: tuple[str, ...] = ()
 
     @property
     def descriptor(self) -> Descriptor:
@@ -68,18 +72,24 @@ class BuiltService:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know though the build went well."""
-        return self.image.warnings
+        return (*self.image.warnings, *self.unattested)
 
     async def push(self, repository: Reference) -> None:
-        """Put it into a repository by digest."""
+        """Put it into a repository by digest, with what attests it; no tag moves before both are there."""
         await self.builder.push(self.image, repository)
+        if self.attestor is not None:
+            self.unattested = await self.attestor.attach(self.request, self.image, repository)
 
 
 class ServiceBuilder:
     """`ci.ports.ImageBuilder` over the builder."""
 
-    def __init__(self, builder: Builder, *, platform: Platform, source_url: str) -> None:
+    def __init__(
+        self, builder: Builder, *, platform: Platform, source_url: str, attestor: Attestor | None = None
+    ) -> None:
+        """Set up; without an attestor, images go out with nothing attached."""
         self._builder = builder
+        self._attestor = attestor
         self._platform = platform
         self._source_url = source_url
 
@@ -95,4 +105,4 @@ class ServiceBuilder:
             tag=job.tag,
             platform=self._platform,
         )
-        return BuiltService(self._builder, await self._builder.build(request))
+        return BuiltService(self._builder, await self._builder.build(request), request, self._attestor)
