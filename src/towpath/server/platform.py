@@ -22,8 +22,11 @@ from starlette.routing import BaseRoute
 from towpath import __version__
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
+from towpath.attest.keyfiles import KEYS_DIRECTORY, find_signer
 from towpath.blueprint.model import platform_name
+from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
+from towpath.build.cache import LayerCache
 from towpath.ci.publication import Publication
 from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
@@ -201,6 +204,11 @@ class Platform:
     def _make_ci(self) -> Runner:
         trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
         builder = Builder(cache=self._settings.state / "build", registry=self._artifacts.client(), clock=self._clock)
+        attestor = Attestor(
+            cache=LayerCache(self._settings.state / "build"),
+            registry=self._artifacts.client(),
+            find_signer=lambda: find_signer(self._settings.state / KEYS_DIRECTORY, os.environ),
+        )
         publication = Publication(self._artifacts.client())
         commit_run = CommitRun(
             source=trees,
@@ -208,6 +216,7 @@ class Platform:
                 builder,
                 platform=self._image_platform,
                 source_url=self._settings.remote or f"http://{self._settings.address}/git/{self.name}.git",
+                attestor=attestor,
             ),
             publication=publication,
             recorder=self._timeline,
