@@ -1,7 +1,7 @@
 """A real registry on loopback for tests: `async with serve_registry(tmp_path) as server`.
 
-It is the product's own registry with three accounts: `admin` may do everything, `reader` pulls from `lab/*`, and
-`stranger` may do nothing. Each password is the name with `-secret` after it.
+It is the product's own registry with four accounts: `admin` may do everything, `pusher` pulls from and pushes to
+`lab/*`, `reader` pulls from there, and `stranger` may do nothing. Each password is the name with `-secret` after it.
 """
 
 from collections.abc import AsyncIterator
@@ -31,6 +31,7 @@ from towpath.registry.service import Registry
 GRANTS = {
     "admin": (Grant("*"),),
     "reader": (Grant("lab/*", frozenset({"pull"})),),
+    "pusher": (Grant("lab/*", frozenset({"pull", "push"})),),
     "stranger": (),
 }
 ACCOUNTS = tuple(
@@ -47,7 +48,7 @@ def password(name: str) -> str:
 
 
 def prepare_accounts() -> Accounts:
-    """The three accounts."""
+    """The accounts."""
     return Accounts(ACCOUNTS, checker=SecretChecker(key=b"test" * 8))
 
 

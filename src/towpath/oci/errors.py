@@ -14,7 +14,7 @@ SHOWN_MESSAGE_CHARACTERS = 256
 
 
 class ErrorCode(StrEnum):
-    """Codes of the specification, and three that registries use beside it."""
+    """Codes of the specification, and one for what is not the client's fault."""
 
     BLOB_UNKNOWN = "BLOB_UNKNOWN"
     BLOB_UPLOAD_INVALID = "BLOB_UPLOAD_INVALID"
@@ -30,9 +30,7 @@ class ErrorCode(StrEnum):
     DENIED = "DENIED"
     UNSUPPORTED = "UNSUPPORTED"
     TOOMANYREQUESTS = "TOOMANYREQUESTS"
-    TAG_INVALID = "TAG_INVALID"  # older registries: a tag that breaks the grammar
-    PAGINATION_NUMBER_INVALID = "PAGINATION_NUMBER_INVALID"  # distribution's: `n` is not a number
-    UNKNOWN = "UNKNOWN"  # distribution's: everything else
+    UNKNOWN = "UNKNOWN"  # distribution's, for 5XX: the specification's list binds 4XX alone
 
 
 STATUSES: dict[ErrorCode, int] = {
@@ -50,8 +48,6 @@ STATUSES: dict[ErrorCode, int] = {
     ErrorCode.DENIED: 403,
     ErrorCode.UNSUPPORTED: 405,
     ErrorCode.TOOMANYREQUESTS: 429,
-    ErrorCode.TAG_INVALID: 400,
-    ErrorCode.PAGINATION_NUMBER_INVALID: 400,
     ErrorCode.UNKNOWN: 500,
 }
 

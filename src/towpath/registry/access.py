@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from towpath.http.credentials import parse_basic, parse_bearer
-from towpath.oci.challenge import Challenge, Scope, format_challenge
+from towpath.oci.challenge import PULL, PUSH, Challenge, Scope, format_challenge
 from towpath.oci.errors import ErrorCode
 from towpath.registry.accounts import Account, Accounts, Login
 from towpath.registry.errors import RegistryError
@@ -97,6 +97,21 @@ class Access:
             raise RegistryError(ErrorCode.DENIED, message)
         raise self._refused("scope", request, scope, message, "insufficient_scope")
 
+    def may_mount(self, request: Request, caller: Caller, *, source: str, target: str) -> bool:
+        """Whether the caller may read the source of a mount; what the source holds plays no part in it.
+
+        Raises:
+            RegistryError: UNAUTHORIZED, when the account may and only its token does not say so: many clients ask for a
+                token of the target alone until they are challenged for both.
+        """
+        if caller.may(PULL, source):
+            return True
+        if caller.scopes is None or PULL not in caller.account.allowed(source):
+            return False
+        wanted = (Scope.of_repository(target, PULL, PUSH), Scope.of_repository(source, PULL))
+        message = f"the token does not let {caller.account.name} pull from {source}"
+        raise self._refused("scope", request, wanted, message, "insufficient_scope")
+
     async def issue(
         self, username: str, password: str, scopes: list[Scope], *, with_refresh: bool = False
     ) -> Issued | None:
@@ -139,10 +154,11 @@ class Access:
         raise self._refused("missing", request, scope, "authentication is required")
 
     def _refused(
-        self, reason: str, request: Request, scope: Scope | None, message: str, said: str = ""
+        self, reason: str, request: Request, scope: Scope | tuple[Scope, ...] | None, message: str, said: str = ""
     ) -> RegistryError:
         self._on_refusal(reason)
-        return _unauthorized(request, scope, message, error=said)
+        scopes = scope if isinstance(scope, tuple) else (scope,) if scope else ()
+        return _unauthorized(request, scopes, message, error=said)
 
 
 def _narrow(account: Account, scope: Scope) -> Scope:
@@ -153,14 +169,15 @@ def _narrow(account: Account, scope: Scope) -> Scope:
     return Scope(scope.kind, scope.name, allowed if "*" in scope.actions else allowed & scope.actions)
 
 
-def _unauthorized(request: Request, scope: Scope | None, message: str, *, error: str = "") -> RegistryError:
+def _unauthorized(request: Request, scopes: tuple[Scope, ...], message: str, *, error: str = "") -> RegistryError:
     host = request.headers.get("host", "")
     parameters = {"realm": f"{request.url.scheme}://{host}/token", "service": host}
-    if scope:
-        parameters["scope"] = str(scope)
+    wanted = " ".join(map(str, scopes))
+    if wanted:
+        parameters["scope"] = wanted
     if error:
         parameters["error"] = error
     challenge = format_challenge(Challenge("bearer", parameters))
-    detail = {"scope": str(scope)} if scope else None
+    detail = {"scope": wanted} if wanted else None
     headers = {"WWW-Authenticate": challenge}
     return RegistryError(ErrorCode.UNAUTHORIZED, message, detail=detail, headers=headers)

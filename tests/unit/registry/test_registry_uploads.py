@@ -3,11 +3,13 @@ import resource
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from fakes.clock import VirtualClock
 from fakes.registry_api import Api, codes, open_api
+from towpath.oci.challenge import parse_challenges
 from towpath.oci.digest import Digest
 from towpath.registry.service import UPLOAD_SECONDS
 from towpath.registry.storage.files import PIECE_BYTES
@@ -253,9 +255,82 @@ async def test_what_cannot_be_mounted_begins_an_upload(api: Api, query: str) -> 
     assert (await api.ask("PUT", f"{response.headers['location']}?digest={DIGEST}", CONTENT)).status_code == 201
 
 
-async def test_a_source_that_may_not_be_read_looks_like_one_without_the_blob(api: Api) -> None:
+async def test_a_token_for_the_target_alone_is_challenged_for_the_source_too(api: Api) -> None:
+    await api.push_blob(CONTENT, "lab/base")
+    narrow = (await api.ask("GET", "/token?scope=repository:lab/app:pull,push")).json()["token"]
+    query = f"mount={DIGEST}&from=lab/base"
+    refused = await api.ask("POST", f"{UPLOADS}?{query}", user="", authorization=f"Bearer {narrow}")
+    assert refused.status_code == 401
+    (challenge,) = parse_challenges(refused.headers["www-authenticate"])
+    assert challenge.parameters["error"] == "insufficient_scope"
+    scope = challenge.parameters["scope"]
+    assert scope == "repository:lab/app:pull,push repository:lab/base:pull"
+    wide = (await api.ask("GET", f"/token?scope={quote(scope)}")).json()["token"]
+    assert (await api.ask("POST", f"{UPLOADS}?{query}", user="", authorization=f"Bearer {wide}")).status_code == 201
+
+
+@pytest.mark.parametrize("source", ["secret/base", "secret/nothing"])
+async def test_a_source_that_may_not_be_read_looks_like_one_without_the_blob(api: Api, source: str) -> None:
     await api.push_blob(CONTENT, "secret/base")
+    scopes = f"scope=repository:lab/app:pull,push&scope=repository:{source}:pull"
+    token = (await api.ask("GET", f"/token?{scopes}", user="pusher")).json()["token"]
+    for query in (f"mount={DIGEST}&from={source}", f"mount={DIGEST}"):
+        by_token = await api.ask("POST", f"{UPLOADS}?{query}", user="", authorization=f"Bearer {token}")
+        by_password = await api.ask("POST", f"{UPLOADS}?{query}", user="pusher")
+        assert (by_token.status_code, by_password.status_code) == (202, 202)
+
+
+async def test_a_narrow_token_mounts_nothing_from_elsewhere_unasked(api: Api) -> None:
+    await api.push_blob(CONTENT, "lab/base")
     token = (await api.ask("GET", "/token?scope=repository:lab/app:pull,push")).json()["token"]
-    for query in (f"mount={DIGEST}&from=secret/base", f"mount={DIGEST}"):
-        response = await api.ask("POST", f"{UPLOADS}?{query}", user="", authorization=f"Bearer {token}")
-        assert response.status_code == 202
+    response = await api.ask("POST", f"{UPLOADS}?mount={DIGEST}", user="", authorization=f"Bearer {token}")
+    assert response.status_code == 202
+
+
+@pytest.mark.parametrize("length", ["9", "11"])
+async def test_a_stream_that_is_not_as_long_as_its_range_is_refused(api: Api, length: str) -> None:
+    location = await start(api)
+    end = int(length) - 1
+    response = await api.ask("PATCH", location, pieces(CONTENT, 3), content_range=f"0-{end}")
+    assert (response.status_code, codes(response)) == (400, ["SIZE_INVALID"])
+
+
+@pytest.mark.parametrize(
+    ("content_range", "status"),
+    [
+        ("-1-5", 400),
+        ("0--5", 400),
+        ("5", 400),
+        ("0-", 400),
+        ("\u0663-\u0665", 400),
+        ("0x0-0x9", 400),
+        ("9" * 500 + "-" + "9" * 500, 400),
+        ("9" * 60 + "-" + "9" * 61, 416),
+        ("1-10", 416),
+        ("0-" + "9" * 60, 400),
+    ],
+)
+async def test_negative_and_huge_ranges_are_refused_and_the_session_goes_on(
+    api: Api, content_range: str, status: int
+) -> None:
+    location = await start(api)
+    headers = {b"Content-Range": content_range.encode(), b"Content-Length": b"10"}
+    response = await api.client.patch(location, content=CONTENT, headers=headers, auth=("admin", "admin-secret"))
+    assert response.status_code == status
+    assert codes(response)[0] in {"BLOB_UPLOAD_INVALID", "SIZE_INVALID"}
+    assert (await api.ask("PUT", f"{location}?digest={DIGEST}", CONTENT)).status_code == 201
+
+
+async def test_a_range_that_ends_before_it_begins_is_refused(api: Api) -> None:
+    location = await start(api)
+    await api.ask("PATCH", location, CONTENT[:5], content_range="0-4")
+    response = await api.ask("PATCH", location, CONTENT[5:], content_range="5-4")
+    assert (response.status_code, codes(response)) == (400, ["BLOB_UPLOAD_INVALID"])
+
+
+@pytest.mark.parametrize(("algorithm", "status"), [("sha256", 202), ("sha512", 202), ("md5", 400), ("", 400)])
+async def test_the_algorithm_of_an_upload_may_be_named_before(api: Api, algorithm: str, status: int) -> None:
+    response = await api.ask("POST", f"{UPLOADS}?digest-algorithm={algorithm}")
+    assert response.status_code == status
+    if status == 400:
+        assert codes(response) == ["DIGEST_INVALID"]

@@ -51,6 +51,8 @@ async def show_blob(exchange: Exchange) -> Response:
     size = exchange.registry.blobs.find_size(exchange.repository, digest)
     if size is None:
         raise RegistryError(ErrorCode.BLOB_UNKNOWN, f"blob {digest} is not in {exchange.repository}")
+    if matches_etag(exchange.request.headers.get("if-none-match", ""), str(digest)):
+        return answer(304, _headers(str(digest)))
     return answer(200, {**_headers(str(digest)), "Content-Length": str(size)}, media_type=OCTETS)
 
 
@@ -101,13 +103,15 @@ def _headers(digest: str) -> dict[str, str]:
 
 
 def _parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """`(start, stop)` of a single range; None for the whole (no range, several, or one that makes no sense)."""
+    """`(start, stop)` of a single range, empty when nothing satisfies it; None for the whole (no range, or several).
+
+    A range that ends before it begins is refused and not ignored: RFC 9110, 15.5.17 lets a server do so, and a client
+    that reckons wrongly is better told than sent everything.
+    """
     matched = _RANGE.fullmatch(header.strip())
     if not matched or matched.groups() == ("", ""):
         return None
     first, last = matched.groups()
     if not first:
         return max(0, size - int(last)), size if int(last) else 0
-    if last and int(last) < int(first):
-        return None
     return int(first), min(size, int(last) + 1) if last else size

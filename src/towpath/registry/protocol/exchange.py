@@ -48,6 +48,10 @@ class Exchange:
         """Let the caller pass who may do all of this in the repository. Raises RegistryError."""
         self.access.require(self.request, self.caller, Scope.of_repository(self.repository, *actions))
 
+    def may_mount(self, source: str) -> bool:
+        """Whether the caller may mount from this repository. Raises RegistryError when a wider token would let it."""
+        return self.access.may_mount(self.request, self.caller, source=source, target=self.repository)
+
     def digest(self, text: str) -> Digest:
         """A digest of the path or the query. Raises RegistryError (DIGEST_INVALID)."""
         try:

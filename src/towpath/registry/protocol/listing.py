@@ -50,7 +50,7 @@ def _page(exchange: Exchange) -> tuple[int, str]:
     text = query.get("n", str(PAGE_LIMIT))
     if not text.isdecimal() or len(text) > 9:
         message = f"n is not a number of entries: got {text[:32]!r}"
-        raise RegistryError(ErrorCode.PAGINATION_NUMBER_INVALID, message)
+        raise RegistryError(ErrorCode.UNSUPPORTED, message, status=400)
     return min(int(text), PAGE_LIMIT), query.get("last", "")
 
 

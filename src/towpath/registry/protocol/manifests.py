@@ -22,7 +22,7 @@ MANIFEST_LIMIT = 4 * 1024 * 1024
 async def read_manifest(exchange: Exchange) -> Response:
     """GET and HEAD: the manifest as pushed, with the media type it was pushed with."""
     exchange.require(PULL)
-    manifest = exchange.registry.manifests.get(exchange.repository, _reference(exchange))
+    manifest = exchange.registry.manifests.get(exchange.repository, _known_reference(exchange))
     digest = str(manifest.digest)
     headers = {"Docker-Content-Digest": digest, "ETag": f'"{digest}"'}
     if matches_etag(exchange.request.headers.get("if-none-match", ""), digest):
@@ -36,10 +36,11 @@ async def push_manifest(exchange: Exchange) -> Response:
     """PUT: store the manifest and set its tags."""
     exchange.require(PUSH)
     request = exchange.request
-    reference = _reference(exchange)
+    reference = exchange.parts["reference"]
     by_digest = ":" in reference
     asked = request.query_params.getlist("tag")
-    tags = [_tag(tag) for tag in asked] if by_digest else [reference]
+    tags = [_tag(tag) for tag in asked] if by_digest else [_tag(reference)]
+    digest = exchange.digest(reference) if by_digest else None
     try:
         content = await read_body(request, limit=MANIFEST_LIMIT)
     except BodyTooLargeError as error:
@@ -48,12 +49,12 @@ async def push_manifest(exchange: Exchange) -> Response:
         exchange.repository,
         content,
         media_type=request.headers.get("content-type", ""),
-        digest=exchange.digest(reference) if by_digest else None,
+        digest=digest,
         tags=tags,
     )
     await _announce(exchange, accepted)
-    digest = str(accepted.digest)
-    headers = {"Location": exchange.location(f"manifests/{digest}"), "Docker-Content-Digest": digest}
+    stored = str(accepted.digest)
+    headers = {"Location": exchange.location(f"manifests/{stored}"), "Docker-Content-Digest": stored}
     if accepted.subject:
         headers["OCI-Subject"] = accepted.subject
     response = answer(201, headers)
@@ -65,7 +66,7 @@ async def push_manifest(exchange: Exchange) -> Response:
 async def delete_manifest(exchange: Exchange) -> Response:
     """DELETE: a tag, or a manifest with all its tags."""
     exchange.require(DELETE)
-    await exchange.registry.manifests.delete(exchange.repository, _reference(exchange))
+    await exchange.registry.manifests.delete(exchange.repository, _known_reference(exchange))
     return answer(202)
 
 
@@ -80,13 +81,20 @@ async def _announce(exchange: Exchange, accepted: AcceptedManifest) -> None:
             log.exception("the listener for pushes failed on %s:%s", exchange.repository, move.tag)
 
 
-def _reference(exchange: Exchange) -> str:
+def _known_reference(exchange: Exchange) -> str:
+    """A digest, or a tag that a manifest may have; no manifest has any other."""
     reference = exchange.parts["reference"]
-    return str(exchange.digest(reference)) if ":" in reference else _tag(reference)
+    if ":" in reference:
+        return str(exchange.digest(reference))
+    try:
+        return parse_tag(reference)
+    except InvalidReferenceError as error:
+        raise RegistryError(ErrorCode.MANIFEST_UNKNOWN, error.problem, detail=reference[:256]) from error
 
 
 def _tag(text: str) -> str:
+    """A tag to be set."""
     try:
         return parse_tag(text)
     except InvalidReferenceError as error:
-        raise RegistryError(ErrorCode.TAG_INVALID, error.problem, detail=text[:256]) from error
+        raise RegistryError(ErrorCode.MANIFEST_INVALID, error.problem, detail=text[:256]) from error

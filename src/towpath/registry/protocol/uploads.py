@@ -8,8 +8,9 @@ import re
 
 from starlette.responses import Response
 
-from towpath.http.body import stream_body
+from towpath.http.body import BodyTooLargeError, stream_body
 from towpath.oci.challenge import PULL, PUSH
+from towpath.oci.digest import HEX_LENGTHS
 from towpath.oci.errors import ErrorCode
 from towpath.oci.reference import InvalidReferenceError, parse_repository
 from towpath.registry.errors import RegistryError
@@ -17,7 +18,7 @@ from towpath.registry.protocol.exchange import Exchange, answer
 from towpath.registry.storage.uploads import Upload
 
 # `bytes=` and a total are not in the specification's form, but clients send them.
-_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\d+|\*))?")
+_CONTENT_RANGE = re.compile(r"(?:bytes[ =])?([0-9]{1,64})-([0-9]{1,64})(?:/(?:[0-9]{1,64}|\*))?")
 
 
 async def start_upload(exchange: Exchange) -> Response:
@@ -29,6 +30,7 @@ async def start_upload(exchange: Exchange) -> Response:
         if mounted:
             return mounted
     digest = exchange.digest(query["digest"]) if "digest" in query else None
+    _check_algorithm(query.get("digest-algorithm", "sha256"))
     upload = await exchange.registry.blobs.start_upload(exchange.repository)
     if digest is None:
         return _progress(exchange, upload, 202)
@@ -85,7 +87,7 @@ async def _mount(exchange: Exchange, text: str, source: str) -> Response | None:
     """The answer to a mount; None when there is nothing to mount, and an upload begins instead.
 
     A source that the caller may not read looks exactly like one that does not have the blob. Without a source, the
-    repositories of the caller are searched.
+    repositories that the caller may read are searched.
     """
     digest = exchange.digest(text)
     blobs, caller = exchange.registry.blobs, exchange.caller
@@ -94,7 +96,9 @@ async def _mount(exchange: Exchange, text: str, source: str) -> Response | None:
     except InvalidReferenceError:
         return None
     for name in sources:
-        if caller.may(PULL, name) and await blobs.mount(exchange.repository, digest, name):
+        # Only a source that was named can be asked for in a challenge.
+        may_read = exchange.may_mount(name) if source else caller.may(PULL, name)
+        if may_read and await blobs.mount(exchange.repository, digest, name):
             return _created(exchange, str(digest))
     return None
 
@@ -105,8 +109,17 @@ async def _get(exchange: Exchange) -> Upload:
 
 async def _append(exchange: Exchange, upload: Upload) -> None:
     request = exchange.request
-    _check_range(exchange, upload, request.headers.get("content-range", ""), request.headers.get("content-length", ""))
-    await exchange.registry.blobs.append(upload, stream_body(request))
+    expected = _find_length(exchange, upload, request.headers.get("content-range", ""))
+    declared = request.headers.get("content-length", "")
+    if expected is not None and declared.isdecimal() and int(declared) != expected:
+        raise _wrong_length(expected, f"Content-Length {declared[:32]}")
+    start = upload.offset
+    try:
+        await exchange.registry.blobs.append(upload, stream_body(request, limit=expected))
+    except BodyTooLargeError as error:
+        raise _wrong_length(expected or 0, "more") from error
+    if expected is not None and upload.offset - start != expected:
+        raise _wrong_length(expected, f"{upload.offset - start}")
 
 
 def _check_open(exchange: Exchange, upload: Upload) -> None:
@@ -115,9 +128,16 @@ def _check_open(exchange: Exchange, upload: Upload) -> None:
         raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, f"upload {upload.id} is not known in {exchange.repository}")
 
 
-def _check_range(exchange: Exchange, upload: Upload, content_range: str, content_length: str) -> None:
+def _check_algorithm(name: str) -> None:
+    if name not in HEX_LENGTHS:
+        message = f"digest algorithm {name[:32]!r} is not {' or '.join(HEX_LENGTHS)}"
+        raise RegistryError(ErrorCode.DIGEST_INVALID, message)
+
+
+def _find_length(exchange: Exchange, upload: Upload, content_range: str) -> int | None:
+    """How many bytes a chunk says it has; None when it does not say. It must begin where the session ends."""
     if not content_range:
-        return
+        return None
     matched = _CONTENT_RANGE.fullmatch(content_range.strip())
     if not matched:
         message = f"Content-Range is malformed: expected <start>-<end>, got {content_range[:64]!r}"
@@ -127,9 +147,15 @@ def _check_range(exchange: Exchange, upload: Upload, content_range: str, content
         message = f"chunk begins at {start}, expected {upload.offset}"
         headers = _progress_headers(exchange, upload)
         raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, message, status=416, headers=headers)
-    if content_length.isdecimal() and int(content_length) != end - start + 1:
-        message = f"Content-Range names {end - start + 1} bytes, Content-Length {content_length}"
-        raise RegistryError(ErrorCode.SIZE_INVALID, message)
+    if end < start:
+        message = f"Content-Range ends before it begins: got {content_range[:64]!r}"
+        raise RegistryError(ErrorCode.BLOB_UPLOAD_INVALID, message)
+    return end - start + 1
+
+
+def _wrong_length(expected: int, got: str) -> RegistryError:
+    message = f"chunk is not as long as its Content-Range: expected {expected} bytes, got {got}"
+    return RegistryError(ErrorCode.SIZE_INVALID, message)
 
 
 def _progress(exchange: Exchange, upload: Upload, status: int) -> Response:

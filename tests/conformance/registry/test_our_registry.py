@@ -1,0 +1,45 @@
+"""The suite on Towpath's registry: nothing fails, nothing is skipped. `record_property` feeds docs/conformance.md."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conformance.registry.facets import Version, facets_of
+from conformance.registry.report import format_summary
+from conformance.registry.results import Outcome, Results
+from conformance.registry.suite import run_suite
+from conformance.registry.wire import Target
+from fakes.registry_process import TESTS, run_registry
+
+
+@pytest.mark.parametrize("version", list(Version))
+def test_our_registry_conforms(
+    tmp_path: Path, version: Version, record_property: Callable[[str, object], None]
+) -> None:
+    with run_registry(tmp_path / "registry") as registry:
+        target = Target(f"http://{registry.host}", "admin", "admin-secret")
+        results = run_suite(target, version, seed="towpath", name="Towpath")
+    record_property("registry", json.dumps(results.to_json()))
+    counts = results.totals()
+    assert (counts[Outcome.FAIL], counts[Outcome.ERROR], counts[Outcome.SKIP]) == (0, 0, 0), format_summary(results)
+    assert counts[Outcome.PASS] > 800
+    assert all(results.find_facet(facet) for facet in facets_of(version))
+
+
+def test_the_suite_is_a_program_of_its_own(tmp_path: Path) -> None:
+    found = tmp_path / "results.json"
+    with run_registry(tmp_path / "registry") as registry:
+        argv = [sys.executable, "-m", "conformance.registry", "--url", f"http://{registry.host}", "--user", "admin"]
+        argv += ["--only", "image", "--json", str(found), "--password"]
+        done = [
+            subprocess.run([*argv, password], cwd=TESTS, capture_output=True, text=True, check=False)
+            for password in ("admin-secret", "wrong")
+        ]
+    assert [one.returncode for one in done] == [0, 1], done[0].stdout + done[0].stderr
+    assert "0 fail, 0 error" in done[0].stdout
+    assert "status 401" in done[1].stdout or "401 Unauthorized" in done[1].stdout
+    assert Results.from_json(json.loads(found.read_text())).problems(Outcome.PASS) == []
