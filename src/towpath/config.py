@@ -8,11 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.errors import UserError
+from towpath.http.hosts import is_loopback
 
 STATE_DIRECTORY = ".towpath"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7070
 DEFAULT_KUBE_PORT = 7443
+DEFAULT_NAMESPACE = "towpath"
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideCluster:
+    """A Kubernetes that is not ours, to run on.
+
+    Attributes:
+        kubeconfig: the file that says where it is; None for the service account of the pod this process is.
+        context: which of the file's contexts; empty for its current one.
+        namespace: where the platform keeps what is its own: the inventories.
+    """
+
+    kubeconfig: Path | None = None
+    context: str = ""
+    namespace: str = DEFAULT_NAMESPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,10 @@ class Settings:
         remote_token_file: the file that holds the access token for it; None for none.
         poll_seconds: the floor under webhooks when following an outside repository.
         isolation: how pods are kept apart, if it is to be less than the machine offers; empty for its best.
+        outside: the cluster to run on instead of the embedded one; None for the embedded one.
+        embedded: the embedded cluster is meant, even where an outside one was used before.
+        advertise: the `host[:port]` at which nodes and clients reach this platform; empty for where it listens.
+        plain_http: that address is spoken to without TLS though it is not loopback.
     """
 
     root: Path
@@ -42,6 +63,19 @@ class Settings:
     remote_token_file: Path | None = None
     poll_seconds: float = 60.0
     isolation: str = ""
+    outside: OutsideCluster | None = None
+    embedded: bool = False
+    advertise: str = ""
+    plain_http: bool = False
+
+    @property
+    def registry_host(self) -> str:
+        """`host[:port]` of the registry, as it stands in manifests and pull secrets."""
+        return self.advertise or self.address
+
+    def speaks_plain_http(self, registry: str) -> bool:
+        """Whether a registry is spoken to without TLS: loopback always, ours where the user says so."""
+        return is_loopback(registry) or (self.plain_http and registry == self.registry_host)
 
     @property
     def address(self) -> str:

@@ -14,10 +14,8 @@ async def describe_events(sources: Sources, *, environment: str = "", limit: int
     """The last `limit` events as JSON values. Raises NotFoundError for an unknown environment."""
     names = [environment] if environment else list(sources.reconciler.environments)
     environments = {namespace: name for name in names for namespace in sources.namespaces_of(name)}
-    if environment:
-        lists = [await sources.client.list(EVENT, namespace) for namespace in environments]
-    else:
-        lists = [await sources.client.list(EVENT)]
+    everywhere = not environment and sources.whole_cluster
+    lists = [await sources.client.list(EVENT, namespace) for namespace in ([""] if everywhere else environments)]
     events = [_from_cluster(event, environments) for found in lists for event in found.items]
     events += _from_builds(sources) if not environment else []
     events += [event for name in names for event in _from_reconciler(sources, name)]

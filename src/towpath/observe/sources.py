@@ -63,6 +63,7 @@ class Sources:
         clock: the time.
         commits: what commits say; they never change.
         find_remote: how following an outside repository goes; None where none is followed.
+        whole_cluster: whether the cluster is the platform's alone, so that all that happens there is of interest.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Sources:
     clock: Clock
     commits: Commits
     find_remote: Callable[[], RemoteStatus | None] = lambda: None
+    whole_cluster: bool = True
 
     @property
     def verdicts(self) -> Verdicts:

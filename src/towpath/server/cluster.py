@@ -1,7 +1,8 @@
-"""The embedded cluster: kernel, controllers, node and façade, started in the order in which they need each other."""
+"""The embedded cluster: kernel, controllers, node and façade, started in the order in which they need each other.
 
-import secrets
-import uuid
+One of the two adapters of `runtime.Cluster`; the other is `outside`.
+"""
+
 from importlib.resources import files
 
 from towpath.aio.clock import Clock
@@ -15,6 +16,7 @@ from towpath.cluster.facade.openapi import OpenApi
 from towpath.cluster.kernel import Kernel
 from towpath.cluster.node.agent import NodeAgent
 from towpath.cluster.node.registration import local_node_name
+from towpath.cluster.node.sandbox.isolation import SANDBOX_HINT
 from towpath.cluster.node.settings import NodeSettings
 from towpath.cluster.tokens import ServiceAccountTokens
 from towpath.config import Settings
@@ -23,20 +25,9 @@ from towpath.http.server import Listener
 from towpath.kube.schema import Schema
 from towpath.ociclient.client import RegistryClient
 from towpath.server.credentials import Credentials
-
-# Five characters for generated names, from upstream's alphabet: no vowels, so that no word comes out.
-SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-SUFFIX_LENGTH = 5
-
-
-def new_uid() -> str:
-    """A fresh UUID, as text."""
-    return str(uuid.uuid4())
-
-
-def random_suffix() -> str:
-    """The end of a generated name."""
-    return "".join(secrets.choice(SUFFIX_ALPHABET) for _ in range(SUFFIX_LENGTH))
+from towpath.server.doctor import OK, PROBLEM, WARNING, Check
+from towpath.server.identifiers import new_uid, random_suffix
+from towpath.server.runtime import RuntimeFacts
 
 
 class EmbeddedCluster:
@@ -61,7 +52,7 @@ class EmbeddedCluster:
             self.client,
             data=directory / "node",
             clock=clock,
-            pull=lambda keyring: RegistryClient(keyring=keyring, clock=clock),
+            pull=lambda keyring: RegistryClient(keyring=keyring, plain_http=settings.speaks_plain_http, clock=clock),
             events=self._events.source("kubelet", host=local_node_name()),
             settings=node_settings,
             tokens=tokens,
@@ -84,17 +75,19 @@ class EmbeddedCluster:
             clock=clock,
         )
 
+        self.logs = self.node
+
     @property
-    def url(self) -> str:
-        """Where the Kubernetes API is."""
-        return self._listener.url
+    def facts(self) -> RuntimeFacts:
+        """Its address, and how it keeps pods apart."""
+        return RuntimeFacts(self._listener.url, self.node.isolation, is_ours=True)
 
     async def start(self, *, name: str) -> None:
         """Serve, then control, then run pods. Raises ListenError."""
         await self._listener.start()
         content = format_kubeconfig(
             name=name,
-            server=self.url,
+            server=self._listener.url,
             authority=self._certificates.authority_bytes(),
             token=self._credentials.admin_token,
         )
@@ -102,6 +95,16 @@ class EmbeddedCluster:
         self._events.start()
         await self._controllers.start()
         await self.node.start()
+
+    async def examine(self, registry: str) -> list[Check]:
+        """Whether pods can run, and how well they are kept apart; the node reaches whatever this process serves."""
+        del registry
+        mode = self.node.isolation
+        if mode.startswith("sandbox+podnetwork"):
+            return [Check("isolation", OK, mode)]
+        if mode.startswith("none"):
+            return [Check("isolation", PROBLEM, mode, SANDBOX_HINT)]
+        return [Check("isolation", WARNING, mode, "see docs/isolation.md")]
 
     async def close(self) -> None:
         """Stop pods, controllers and server."""

@@ -1,8 +1,8 @@
 """`doctor` on a running platform: is every part well, and what is the next step where one is not?"""
 
+from typing import Protocol
+
 from towpath.blueprint.model import Blueprint
-from towpath.cluster.node.agent import NodeAgent
-from towpath.cluster.node.sandbox.isolation import SANDBOX_HINT
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
 from towpath.observe.durations import format_duration
@@ -12,20 +12,30 @@ from towpath.server.artifacts import Artifacts
 from towpath.server.doctor import OK, PROBLEM, WARNING, Check
 
 
-async def examine_platform(sources: Sources, node: NodeAgent, artifacts: Artifacts) -> list[dict[str, str]]:
+class Examined(Protocol):
+    """What is asked of the cluster."""
+
+    async def examine(self, registry: str) -> list[Check]:
+        """The findings; `registry` is where nodes get our images from, empty where they get them elsewhere."""
+        ...
+
+
+async def examine_platform(sources: Sources, cluster: Examined, artifacts: Artifacts) -> list[dict[str, str]]:
     """The findings, as JSON values."""
-    checks = [_isolation(node.isolation), *_remote(sources)]
-    checks += await _repository(sources, artifacts)
+    checks = await examine_cluster(sources, cluster, artifacts)
+    checks += [*_remote(sources), *await _repository(sources, artifacts)]
     checks += [_environment(sources, name) for name in sources.reconciler.environments]
     return [check.document() for check in checks]
 
 
-def _isolation(mode: str) -> Check:
-    if mode.startswith("sandbox+podnetwork"):
-        return Check("isolation", OK, mode)
-    if mode.startswith("none"):
-        return Check("isolation", PROBLEM, mode, SANDBOX_HINT)
-    return Check("isolation", WARNING, mode, "see docs/isolation.md")
+async def examine_cluster(sources: Sources, cluster: Examined, artifacts: Artifacts) -> list[Check]:
+    """What is to be said of the cluster, and of its nodes' way to our images where they are ours."""
+    try:
+        blueprint = await sources.blueprint()
+    except TowpathError:
+        blueprint = None  # reported as a finding of its own
+    ours = blueprint is None or artifacts.serves(blueprint.registry)
+    return await cluster.examine(artifacts.host if ours else "")
 
 
 def _remote(sources: Sources) -> list[Check]:

@@ -16,6 +16,7 @@ from towpath.aio.clock import SystemClock
 from towpath.config import Settings
 from towpath.errors import TowpathError
 from towpath.server.allocation import keep_memory_small
+from towpath.server.clusterfile import recall_cluster
 from towpath.server.remotefile import recall_remote
 from towpath.server.runfile import Lock, RunInfo, remove_run_info, write_run_info
 
@@ -29,9 +30,10 @@ class Running:
     name: str
     branch: str
     url: str
-    isolation: str
+    runtime: str
     start_seconds: float
     remote: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], verbose: bool = False) -> None:
@@ -49,7 +51,7 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings.state.mkdir(mode=0o700, exist_ok=True)
     with Lock(settings.state):
-        settings = recall_remote(settings)
+        settings = recall_cluster(recall_remote(settings))
         keep_memory_small()
         _watch_children_cheaply()
         asyncio.run(_run(settings, on_ready, started))
@@ -84,9 +86,10 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
                     platform.name,
                     settings.branch,
                     endpoints.url,
-                    platform.cluster.node.isolation,
+                    platform.cluster.facts.summary,
                     seconds,
                     settings.remote,
+                    await platform.find_warnings(),
                 )
             )
             await stop.wait()

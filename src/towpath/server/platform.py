@@ -22,16 +22,14 @@ from starlette.routing import BaseRoute
 from towpath import __version__
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
-from towpath.attest.keyfiles import KEYS_DIRECTORY, find_signer
 from towpath.blueprint.model import platform_name
-from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
-from towpath.build.cache import LayerCache
 from towpath.ci.publication import Publication
 from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
 from towpath.config import Settings
 from towpath.errors import TowpathError
+from towpath.http.hosts import split_port
 from towpath.http.server import Listener
 from towpath.observe.commits import Commits
 from towpath.observe.metrics import Metrics
@@ -45,22 +43,27 @@ from towpath.promote.promotion import Desk
 from towpath.reconcile.artifacts import ArtifactResolver
 from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.desired import GitDesiredSource
+from towpath.reconcile.parts import Settings as ReconcileSettings
 from towpath.reconcile.trees import TreeStore
 from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
-from towpath.server.artifacts import Artifacts
+from towpath.server.artifacts import Artifacts, Manner
 from towpath.server.blueprints import Blueprints
 from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
-from towpath.server.cluster import EmbeddedCluster, new_uid
 from towpath.server.delivery import Delivery
+from towpath.server.doctor import OK
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
-from towpath.server.examination import examine_platform
+from towpath.server.examination import examine_cluster, examine_platform
+from towpath.server.identifiers import new_uid
 from towpath.server.meter import ReconcileMeter, StageMeter
 from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.remotefile import make_upstream
+from towpath.server.rotation import Rotation
+from towpath.server.runtime import Cluster
 from towpath.source.repository import GitRepository
+from towpath.web.accounts import AccountsApi
 from towpath.web.answers import Guard
 from towpath.web.api import PlatformApi
 from towpath.web.health import Health
@@ -109,19 +112,24 @@ class Platform:
             clock=clock,
             linger_seconds=GIT_LINGER_SECONDS,
         )
-        self._blueprints = Blueprints(self._repository, default_name=self.name, address=settings.address)
+        self._blueprints = Blueprints(self._repository, default_name=self.name, address=settings.registry_host)
         self._artifacts = Artifacts(
-            settings.state / "registry", host=settings.address, credentials=self._secrets, clock=clock
+            settings.state,
+            host=settings.registry_host,
+            credentials=self._secrets,
+            clock=clock,
+            manner=Manner(plain_http=settings.speaks_plain_http),
         )
         self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
         self._trees = TreeStore(self._repository, settings.state / "trees")
         self._renderer = Renderer()
-        self.cluster = EmbeddedCluster(settings, self._secrets, clock=clock)
+        self.cluster = self._make_cluster()
+        self._pull_secrets = WithPullSecrets(self._make_source(), self._artifacts)
         self._reconciler = self._make_reconciler()
+        self._reconciler.on_change(self._pull_secrets.settled)
+        self._rotation = self._make_rotation()
         self._stages = StageMeter(self._metrics, revision_of=lambda name: self._reconciler.status(name).revision)
         self._environments = Environments(
-            settings.state,
-            self._secrets,
             branch=settings.branch,
             blueprints=self._blueprints,
             artifacts=self._artifacts,
@@ -137,7 +145,14 @@ class Platform:
             metrics=self._metrics,
         )
         self._origin = self._make_origin()
-        self._listener = Listener(Starlette(routes=self._routes()), host=settings.host, port=settings.port, clock=clock)
+        self._sources = self._make_sources()
+        self._listener = Listener(
+            Starlette(routes=self._routes()),
+            host=settings.host,
+            port=settings.port,
+            hosts=[split_port(settings.registry_host)],
+            clock=clock,
+        )
 
     async def start(self) -> Endpoints:
         """Start everything; a push is accepted when this returns.
@@ -160,8 +175,20 @@ class Platform:
         await self._start("ci", self._ci.start, self._ci.close)
         await self._start("origin", self._origin.start, self._origin.close)
         self._background.run_forever("daily upkeep", self._upkeep)
+        self._background.run_forever("pull secret rotation", self._rotation.run)
         self._stack.push_async_callback(self._background.close)
-        return Endpoints(self._listener.url, self.cluster.url)
+        return Endpoints(self._listener.url, self.cluster.facts.url)
+
+    async def examine(self) -> list[dict[str, str]]:
+        """What `doctor` says of the running platform."""
+        return await examine_platform(self._sources, self.cluster, self._artifacts)
+
+    async def find_warnings(self) -> tuple[str, ...]:
+        """What its user should know of an outside cluster at once."""
+        if self.cluster.facts.is_ours:
+            return ()  # whatever is lacking there is in its summary
+        checks = await examine_cluster(self._sources, self.cluster, self._artifacts)
+        return tuple(f"{check.evidence}: {check.next}" for check in checks if check.state != OK)
 
     async def close(self) -> None:
         """Stop everything, the newest part first."""
@@ -181,8 +208,24 @@ class Platform:
             await self._clock.sleep(UPKEEP_SECONDS)
             await self._repository.maintain()
 
-    def _make_reconciler(self) -> Reconciler:
-        source = GitDesiredSource(
+    def _make_cluster(self) -> Cluster:
+        settings, clock = self._settings, self._clock
+        if settings.outside is None:
+            from towpath.server.cluster import EmbeddedCluster  # noqa: PLC0415 - not loaded where it does not run
+
+            return EmbeddedCluster(settings, self._secrets, clock=clock)
+        from towpath.server.outside import OutsideCluster, find_target  # noqa: PLC0415 - the same
+
+        return OutsideCluster(
+            find_target(settings.outside),
+            in_pod=settings.outside.kubeconfig is None,
+            built_for=self._image_platform,
+            plain_http=settings.plain_http,
+            clock=clock,
+        )
+
+    def _make_source(self) -> GitDesiredSource:
+        return GitDesiredSource(
             self._repository,
             self._blueprints.at,
             branch=self._settings.branch,
@@ -190,25 +233,39 @@ class Platform:
             renderer=self._renderer,
             resolver=ArtifactResolver(self._artifacts.client(), platform=self._image_platform),
         )
+
+    def _make_reconciler(self) -> Reconciler:
         return Reconciler(
             self.cluster.client,
-            WithPullSecrets(source, self._artifacts),
+            self._pull_secrets,
             [],
             clock=self._clock,
             new_uid=new_uid,
             notes=self._repository,
             recorder=self._timeline,
             meter=ReconcileMeter(self._metrics),
+            settings=self._reconcile_settings(),
+        )
+
+    def _reconcile_settings(self) -> ReconcileSettings:
+        outside = self._settings.outside
+        if outside is None:
+            return ReconcileSettings()
+        return ReconcileSettings(inventory_namespace=outside.namespace, narrow_watches=True)
+
+    def _make_rotation(self) -> Rotation:
+        return Rotation(
+            self._artifacts.pull_accounts,
+            self._pull_secrets,
+            self.cluster.client,
+            reconcile=self._reconciler.trigger,
+            last_used=self._artifacts.accounts.last_used,
+            clock=self._clock,
         )
 
     def _make_ci(self) -> Runner:
         trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
         builder = Builder(cache=self._settings.state / "build", registry=self._artifacts.client(), clock=self._clock)
-        attestor = Attestor(
-            cache=LayerCache(self._settings.state / "build"),
-            registry=self._artifacts.client(),
-            find_signer=lambda: find_signer(self._settings.state / KEYS_DIRECTORY, os.environ),
-        )
         publication = Publication(self._artifacts.client())
         commit_run = CommitRun(
             source=trees,
@@ -216,7 +273,6 @@ class Platform:
                 builder,
                 platform=self._image_platform,
                 source_url=self._settings.remote or f"http://{self._settings.address}/git/{self.name}.git",
-                attestor=attestor,
             ),
             publication=publication,
             recorder=self._timeline,
@@ -252,12 +308,13 @@ class Platform:
         return [
             self._health.route(),
             *self._make_api().routes(),
+            *self._make_accounts_api().routes(),
             *self._origin.routes(),
             *self._artifacts.routes(self._delivery.channel_moved),
         ]
 
-    def _make_api(self) -> PlatformApi:
-        sources = Sources(
+    def _make_sources(self) -> Sources:
+        return Sources(
             name=self.name,
             branch=self._settings.branch,
             repository=self._repository,
@@ -269,7 +326,11 @@ class Platform:
             clock=self._clock,
             commits=Commits(self._repository),
             find_remote=self._origin.find_status,
+            whole_cluster=self.cluster.facts.is_ours,
         )
+
+    def _make_api(self) -> PlatformApi:
+        sources = self._sources
         runtime = ReconciledRuntime(self._reconciler)
         desk = Desk(
             repository=self._repository,
@@ -290,13 +351,24 @@ class Platform:
             desk=desk,
             past=runtime,
             metrics=self._metrics,
-            output=ServiceOutput(sources, self.cluster.node),
+            output=ServiceOutput(sources, self.cluster.logs),
             guard=Guard(self._secrets.admin_token),
-            examine=lambda: examine_platform(sources, self.cluster.node, self._artifacts),
+            examine=self.examine,
+        )
+
+    def _make_accounts_api(self) -> AccountsApi:
+        return AccountsApi(
+            guard=Guard(self._secrets.admin_token),
+            robots=self._artifacts.robots,
+            last_used=self._artifacts.accounts.last_used,
+            pull_secrets=self._rotation,
+            registry=self._artifacts.host,
+            clock=self._clock,
         )
 
     async def _artifacts_of(self, environment: str) -> RegistryClient:
-        return self._artifacts.client_of(environment)
+        del environment  # what it may pull follows from the pin, which is what is being decided
+        return self._artifacts.gate_client()
 
     def _stage_passed(self, commit: str, span: Span) -> None:
         self._stages.passed(commit, span)

@@ -1,6 +1,6 @@
 """`doctor` on a running platform."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,21 @@ from fakes.observed import Observed
 from towpath.ci.report import CiReport, Outcome
 from towpath.kube.health import Health
 from towpath.reconcile.status import Problem, Sync
+from towpath.server.doctor import Check
 from towpath.server.examination import examine_platform
 from towpath.source.remote import RemoteStatus
 
 
 @dataclass
 class Parts:
-    """The node's mode, and where the embedded registry is."""
+    """A cluster with one finding of its own, and where the embedded registry is."""
 
-    isolation: str = "sandbox+podnetwork"
     host: str = "127.0.0.1:7070"
+    asked: list[str] = field(default_factory=list)
+
+    async def examine(self, registry: str) -> list[Check]:
+        self.asked.append(registry)
+        return [Check("cluster", "ok", "well")]
 
     def serves(self, registry: str) -> bool:
         return registry.startswith(f"{self.host}/")
@@ -41,24 +46,17 @@ async def observed(tmp_path: Path) -> Any:
 async def test_a_platform_that_is_well_has_no_next_step(observed: Observed) -> None:
     found = await findings(observed)
 
-    assert set(found) == {"isolation", "blueprint", "registry", "build", "environment dev", "environment prod"}
+    assert set(found) == {"cluster", "blueprint", "registry", "build", "environment dev", "environment prod"}
     assert {(state, step) for state, _, step in found.values()} == {("ok", "")}
 
 
-async def test_pods_without_a_sandbox_are_a_warning(observed: Observed) -> None:
-    assert (await findings(observed, Parts("process: no user namespaces")))["isolation"] == (
-        "warning",
-        "process: no user namespaces",
-        "see docs/isolation.md",
-    )
+async def test_the_cluster_is_asked_about_our_registry_only_where_images_are_on_it(observed: Observed) -> None:
+    parts = Parts()
+    await findings(observed, parts)
+    await observed.world.push({"towpath.yaml": "registry: ghcr.io/ada/home\n"})
+    await findings(observed, parts)
 
-
-async def test_a_node_that_can_run_no_pods_is_a_problem_with_its_remedy(observed: Observed) -> None:
-    mode = "none, pods cannot run here (no sandbox: not permitted)"
-    state, evidence, step = (await findings(observed, Parts(mode)))["isolation"]
-
-    assert (state, evidence) == ("problem", mode)
-    assert "user namespaces" in step
+    assert parts.asked == ["127.0.0.1:7070", ""]
 
 
 async def test_a_blueprint_that_names_another_port_is_a_problem_with_its_remedy(observed: Observed) -> None:
