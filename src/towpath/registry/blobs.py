@@ -13,6 +13,7 @@ from functools import partial
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
 from towpath.registry.errors import RegistryError
+from towpath.registry.keeper.quota import QuotaExceededError
 from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk
@@ -84,8 +85,13 @@ class Blobs:
             yield await self._disk.run(partial(work, position))
 
     async def start_upload(self, repository: str) -> Upload:
-        """Begin an upload session."""
-        return await self._disk.run(partial(self._uploads.create, repository))
+        """Begin an upload session. Raises QuotaExceededError when there is no room at all."""
+        room = self._catalog.find_room(repository)
+        if room:
+            room.check(1)
+        upload = await self._disk.run(partial(self._uploads.create, repository))
+        upload.room = room
+        return upload
 
     async def get_upload(self, repository: str, session: str) -> Upload:
         """An upload session. Raises RegistryError (BLOB_UPLOAD_UNKNOWN)."""
@@ -101,19 +107,31 @@ class Blobs:
 
         Receiving and writing overlap; at most two pieces of work are in memory. What arrived before a failure of the
         sender stays, so that the client can go on from there.
+
+        Raises:
+            QuotaExceededError: it has become more than there was room for; the session has ended.
         """
         waiting: list[bytes] = []
-        size = 0
+        size, arrived = 0, upload.offset
         written: asyncio.Task[None] | None = None
         try:
             async for piece in pieces:
                 waiting.append(piece)
                 size += len(piece)
+                arrived += len(piece)
+                if upload.room:
+                    upload.room.check(arrived)
                 if size >= PIECE_BYTES:
                     if written:
                         await written
                     written = asyncio.create_task(self._disk.run(partial(upload.write, waiting)))
                     waiting, size = [], 0
+        except QuotaExceededError:
+            waiting.clear()
+            if written:
+                await asyncio.wait([written])
+            await self.cancel_upload(upload)
+            raise
         finally:
             try:
                 if written:

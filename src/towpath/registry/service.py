@@ -25,6 +25,7 @@ from towpath.oci.digest import Digest
 from towpath.registry.blobs import Blobs
 from towpath.registry.errors import DamagedContentError
 from towpath.registry.keeper.collection import Collector
+from towpath.registry.keeper.quota import Quota
 from towpath.registry.leases import Leases
 from towpath.registry.manifests import Manifests
 from towpath.registry.storage.catalog import Catalog
@@ -90,6 +91,11 @@ class Registry:
             catalog.close()
             self._opened = None
         self._unlock()
+
+    def limit(self, quota: Quota) -> None:
+        """Hold what is pushed from this moment on against a quota."""
+        _, catalog, _, _ = self._require()
+        catalog.limit(quota)
 
     async def purge_uploads(self) -> int:
         """Remove abandoned uploads; says how many."""

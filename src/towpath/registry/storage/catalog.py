@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from towpath.registry.keeper.quota import Quota, Room
 from towpath.registry.storage.disk import translate
 from towpath.registry.storage.schema import open_database
 
@@ -36,10 +37,6 @@ class TagMove:
     tag: str
     before: str
     after: str
-
-
-# Given the writing connection and the repository that has just grown.
-Limit = Callable[[sqlite3.Connection, str], None]
 
 
 class TagHeldError(Exception):
@@ -66,7 +63,7 @@ class Catalog:
         """Open it. `now` stamps what is pushed. Raises DataVersionError, StorageError."""
         self.path = path
         self._now = now
-        self._limit: Limit | None = None
+        self._quota = Quota()
         self._writer = translate(partial(open_database, path, now=now()))
         try:
             self._reader = translate(partial(open_database, path, now=now()))
@@ -79,9 +76,13 @@ class Catalog:
         self._reader.close()
         self._writer.close()
 
-    def limit(self, limit: Limit | None) -> None:
-        """Ask this at the end of every change that adds bytes to a repository; what it raises undoes the change."""
-        self._limit = limit
+    def limit(self, quota: Quota) -> None:
+        """Hold every change that adds bytes against this; what it refuses is undone."""
+        self._quota = quota
+
+    def find_room(self, repository: str) -> Room | None:
+        """How many bytes the repository may still take; None without a limit."""
+        return translate(partial(self._quota.find_room, self._reader, repository)) if self._quota else None
 
     # --- looking up -------------------------------------------------------------------------------------------------
 
@@ -251,7 +252,7 @@ class Catalog:
                 [(number, target, row.digest) for target in (*blobs, *children)],
             )
             moves = [self._set_tag(number, tag, row.digest, is_immutable) for tag in tags]
-            self._check_limit(repository, grows=grows)
+            self._check_quota(repository, grows=grows)
             return moves
 
     def delete_manifest(self, repository: str, digest: str) -> bool:
@@ -300,12 +301,12 @@ class Catalog:
             " ON CONFLICT DO UPDATE SET linked_at = excluded.linked_at",
             (number, digest, self._now()),
         )
-        self._check_limit(repository, grows=grows)
+        self._check_quota(repository, grows=grows)
 
-    def _check_limit(self, repository: str, *, grows: bool) -> None:
+    def _check_quota(self, repository: str, *, grows: bool) -> None:
         # What is here already may be pushed again whatever the limit: that is how damage heals.
-        if grows and self._limit is not None:
-            self._limit(self._writer, repository)
+        if grows and self._quota:
+            self._quota.check(self._writer, repository)
 
     def _has(self, what: str, *values: object) -> bool:
         return self._writer.execute(f"SELECT 1 FROM {what}", values).fetchone() is not None  # noqa: S608 - our own text

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from towpath.oci.digest import Digest, Hasher
+from towpath.registry.keeper.quota import Room
 from towpath.registry.storage.files import PIECE_BYTES
 
 _SESSION = re.compile(r"[0-9a-f]{32}")
@@ -22,7 +23,7 @@ _SESSION = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(slots=True)
 class Upload:
-    """One session. `lock` is held by the request that works on it."""
+    """One session. `lock` is held by the request that works on it; `room` is what a quota leaves it."""
 
     id: str
     path: Path
@@ -30,6 +31,7 @@ class Upload:
     hasher: Hasher = field(default_factory=hashlib.sha256)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ended: bool = False
+    room: Room | None = None
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Append. When the disk fails, the file is as long as before, or gone when the disk is full."""
