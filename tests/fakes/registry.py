@@ -4,7 +4,7 @@ It is the product's own registry with four accounts: `admin` may do everything, 
 `lab/*`, `reader` pulls from there, and `stranger` may do nothing. Each password is the name with `-secret` after it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from towpath.ociclient.client import RegistryClient
 from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
 from towpath.registry.protocol.exchange import PushEvent
+from towpath.registry.pullthrough import Upstream
 from towpath.registry.service import Registry
 
 GRANTS = {
@@ -77,10 +78,12 @@ class RegistryServer:
 
 
 @asynccontextmanager
-async def serve_registry(root: Path, *, clock: Clock | None = None) -> AsyncIterator[RegistryServer]:
+async def serve_registry(
+    root: Path, *, clock: Clock | None = None, upstreams: Mapping[str, Upstream] | None = None
+) -> AsyncIterator[RegistryServer]:
     """Run a registry in this directory until the block ends."""
     clock = clock or SystemClock()
-    registry = Registry(root, clock=clock)
+    registry = Registry(root, clock=clock, upstreams=upstreams)
     pushes: list[PushEvent] = []
 
     async def note(event: PushEvent) -> None:

@@ -23,6 +23,7 @@ from towpath.registry.accounts import Accounts
 from towpath.registry.errors import DamagedContentError, RegistryError, StorageError
 from towpath.registry.protocol.exchange import Exchange, OnPush, answer_error, answer_json
 from towpath.registry.protocol.paths import Match, find_match
+from towpath.registry.protocol.upstream import ask_upstream
 from towpath.registry.service import Registry
 from towpath.registry.token_endpoint import TokenEndpoint
 from towpath.registry.tokens import TokenSigner
@@ -106,6 +107,7 @@ class _Front:
         if match.repository:
             _check_name(match.repository)
         exchange = Exchange(request, self._registry, self._access, caller, match.repository, match.parts, self._on_push)
+        await ask_upstream(exchange)
         return await endpoint(exchange)
 
 

@@ -21,7 +21,7 @@ from towpath.oci.reference import parse_tag
 from towpath.oci.tags import is_immutable
 from towpath.registry.errors import DamagedContentError, RegistryError
 from towpath.registry.leases import Leases
-from towpath.registry.storage.catalog import Catalog, ManifestRow, TagHeldError, TagMove, UnknownTargetsError
+from towpath.registry.storage.catalog import Catalog, ManifestRow, TagHeldError, TagMove, Targets, UnknownTargetsError
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
 
@@ -68,7 +68,14 @@ class Manifests:
         return StoredManifest(digest, row.media_type, row.content)
 
     async def put(
-        self, repository: str, content: bytes, *, media_type: str, digest: Digest | None, tags: Sequence[str]
+        self,
+        repository: str,
+        content: bytes,
+        *,
+        media_type: str,
+        digest: Digest | None,
+        tags: Sequence[str],
+        sparse: bool = False,
     ) -> AcceptedManifest:
         """Store a manifest and set its tags, all or nothing, durably.
 
@@ -78,6 +85,7 @@ class Manifests:
             media_type: its content type; empty when the client sent none.
             digest: what the client says its digest is; None when it pushes by tag.
             tags: the tags to set.
+            sparse: whether what it refers to may be missing, as in a copy of another registry's.
 
         Raises:
             RegistryError: MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN, or DENIED for an immutable tag.
@@ -92,19 +100,13 @@ class Manifests:
         row = _prepare_row(found, content, parsed)
         blobs = _needed_blobs(parsed)
         children = [str(entry.digest) for entry in parsed.manifests] if isinstance(parsed, Index) else []
+        targets = Targets([str(blob.digest) for blob in blobs], children, sparse)
 
         def work() -> list[TagMove]:
             missing = [str(blob.digest) for blob in blobs if self._files.find_size(blob.digest) is None]
-            if missing:
+            if missing and not sparse:
                 raise UnknownTargetsError(missing)
-            return self._catalog.put_manifest(
-                repository,
-                row,
-                blobs=[str(blob.digest) for blob in blobs],
-                children=children,
-                tags=tags,
-                is_immutable=is_immutable,
-            )
+            return self._catalog.put_manifest(repository, row, targets=targets, tags=tags, is_immutable=is_immutable)
 
         try:
             moves = await self._disk.commit(work)

@@ -13,7 +13,7 @@ import fcntl
 import logging
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from towpath.registry.keeper.collection import Collector
 from towpath.registry.keeper.quota import Quota
 from towpath.registry.leases import Leases
 from towpath.registry.manifests import Manifests
+from towpath.registry.pullthrough import PullThrough, Upstream
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk, translate
 from towpath.registry.storage.files import BlobFiles
@@ -50,8 +51,18 @@ class Registry:
         clock: Clock | None = None,
         new_uid: Callable[[], str] = lambda: uuid.uuid4().hex,
         upload_seconds: float = UPLOAD_SECONDS,
+        upstreams: Mapping[str, Upstream] | None = None,
     ) -> None:
-        """Prepare; nothing is opened yet. An upload is purged `upload_seconds` after its last piece."""
+        """Prepare; nothing is opened yet.
+
+        Args:
+            root: the directory.
+            clock: ages uploads, leases and what upstreams said.
+            new_uid: names upload sessions.
+            upload_seconds: how long after its last piece an upload is purged.
+            upstreams: the prefixes that are filled from other registries (`pullthrough`).
+        """
+        self._upstreams = upstreams or {}
         self._root = root
         self._clock = clock or SystemClock()
         self._new_uid = new_uid
@@ -80,12 +91,16 @@ class Registry:
         self.blobs = Blobs(files=files, uploads=uploads, catalog=catalog, disk=disk, leases=self._leases)
         self.manifests = Manifests(catalog=catalog, files=files, disk=disk, leases=self._leases)
         self.collector = Collector(catalog=catalog, files=files, disk=disk, leases=self._leases, clock=self._clock)
+        self.pull_through = PullThrough(
+            blobs=self.blobs, manifests=self.manifests, upstreams=self._upstreams, clock=self._clock
+        )
         self._background.run_forever("registry upload purge", self._purge_for_ever)
 
     async def close(self) -> None:
         """Finish the work in hand and let the directory go."""
         await self._background.close()
         if self._opened:
+            await self.pull_through.close()
             disk, catalog, _, _ = self._opened
             disk.close()
             catalog.close()

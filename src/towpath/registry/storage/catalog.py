@@ -7,7 +7,7 @@ that only a transaction can keep: a reference must exist when it is made, and an
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,21 @@ from typing import Any
 from towpath.registry.keeper.quota import Quota, Room
 from towpath.registry.storage.disk import translate
 from towpath.registry.storage.schema import open_database
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What a manifest refers to, as digests.
+
+    Attributes:
+        blobs: what its repository must have as blobs.
+        children: what must be a manifest of this registry, in its repository or another.
+        sparse: whether it is taken all the same: a copy of another registry's manifest, of which parts may come later.
+    """
+
+    blobs: Sequence[str] = ()
+    children: Sequence[str] = ()
+    sparse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +229,7 @@ class Catalog:
         repository: str,
         row: ManifestRow,
         *,
-        blobs: Iterable[str],
-        children: Iterable[str],
+        targets: Targets,
         tags: Iterable[str],
         is_immutable: Callable[[str], bool],
     ) -> list[TagMove]:
@@ -224,8 +238,7 @@ class Catalog:
         Args:
             repository: where.
             row: the manifest.
-            blobs: what the repository must have as blobs.
-            children: what must be a manifest of this registry, here or in another repository.
+            targets: what the manifest refers to.
             tags: the tags to set.
             is_immutable: which tags do not move.
 
@@ -233,13 +246,9 @@ class Catalog:
             UnknownTargetsError: a reference does not exist.
             TagHeldError: an immutable tag has another digest.
         """
-        blobs, children = list(blobs), list(children)
         with self.transaction() as writer:
             number = self._repository(repository)
-            unknown = [d for d in blobs if not self._has("links WHERE repository = ? AND digest = ?", number, d)]
-            unknown += [d for d in children if not self._has("manifests WHERE digest = ?", d)]
-            if unknown:
-                raise UnknownTargetsError(unknown)
+            self._require(number, targets)
             grows = not self._has("manifests WHERE repository = ? AND digest = ?", number, row.digest)
             values = (number, row.digest, row.media_type, row.content, row.subject, row.artifact_type, row.annotations)
             writer.execute(
@@ -249,11 +258,20 @@ class Catalog:
             )
             writer.executemany(
                 "INSERT OR IGNORE INTO targets (repository, target, manifest) VALUES (?, ?, ?)",
-                [(number, target, row.digest) for target in (*blobs, *children)],
+                [(number, target, row.digest) for target in (*targets.blobs, *targets.children)],
             )
             moves = [self._set_tag(number, tag, row.digest, is_immutable) for tag in tags]
             self._check_quota(repository, grows=grows)
             return moves
+
+    def _require(self, number: int, targets: Targets) -> None:
+        if targets.sparse:
+            return
+        blob, manifest = "links WHERE repository = ? AND digest = ?", "manifests WHERE digest = ?"
+        unknown = [digest for digest in targets.blobs if not self._has(blob, number, digest)]
+        unknown += [digest for digest in targets.children if not self._has(manifest, digest)]
+        if unknown:
+            raise UnknownTargetsError(unknown)
 
     def delete_manifest(self, repository: str, digest: str) -> bool:
         """Remove a manifest and all its tags; False when it was not there."""

@@ -1,0 +1,225 @@
+"""Pull-through between two real registries, and against an upstream that misbehaves on demand."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fakes.clock import VirtualClock
+from fakes.registry import RegistryServer, push_bytes, push_image, serve_registry
+from towpath.oci import media
+from towpath.oci.digest import Digest
+from towpath.oci.manifest import Index, format_manifest
+from towpath.oci.platform import Platform
+from towpath.oci.reference import Reference
+from towpath.ociclient.client import RegistryClient
+from towpath.ociclient.errors import PullCause, PullError, PushError
+from towpath.registry.pullthrough import FRESH_SECONDS, FetchedManifest, Upstream, UpstreamError
+from towpath.registry.upstream import RegistryUpstream
+
+AMD64 = Platform("linux", "amd64")
+
+
+@dataclass
+class Watched:
+    """An upstream that counts what it is asked, and fails or lies when told to."""
+
+    inner: Upstream
+    asked: list[str] = field(default_factory=list)
+    down: bool = False
+    damage: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    async def find_digest(self, repository: str, tag: str) -> Digest | None:
+        self._note(f"tag {repository}:{tag}")
+        return await self.inner.find_digest(repository, tag)
+
+    async def find_manifest(self, repository: str, digest: Digest) -> FetchedManifest | None:
+        self._note(f"manifest {repository}")
+        found = await self.inner.find_manifest(repository, digest)
+        if found is None or not self.damage:
+            return found
+        return FetchedManifest(found.content + b" ", found.media_type)
+
+    async def find_blob(self, repository: str, digest: Digest) -> AsyncIterator[bytes] | None:
+        self._note(f"blob {repository}")
+        pieces = await self.inner.find_blob(repository, digest)
+        return _damaged(pieces) if pieces is not None and self.damage else pieces
+
+    def _note(self, line: str) -> None:
+        self.asked.append(line)
+        if self.down:
+            raise UpstreamError("the upstream is down")
+
+
+async def _damaged(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield bytes([piece[0] ^ 1]) + piece[1:]
+
+
+@dataclass
+class World:
+    origin: RegistryServer
+    cache: RegistryServer
+    upstream: Watched
+    clock: VirtualClock
+    pusher: RegistryClient
+    puller: RegistryClient
+
+    def there(self, name: str) -> Reference:
+        return self.origin.reference(name)
+
+    def here(self, name: str) -> Reference:
+        return self.cache.reference(f"hub/{name}")
+
+
+@asynccontextmanager
+async def world(root: Path) -> AsyncIterator[World]:
+    clock = VirtualClock()
+    async with serve_registry(root / "origin") as origin:
+        pusher = origin.client()
+        upstream = Watched(RegistryUpstream(pusher, origin.host))
+        async with serve_registry(root / "cache", clock=clock, upstreams={"hub": upstream}) as cache:
+            puller = cache.client()
+            try:
+                yield World(origin, cache, upstream, clock, pusher, puller)
+            finally:
+                await puller.close()
+                await pusher.close()
+
+
+async def pull(client: RegistryClient, reference: Reference) -> list[bytes]:
+    image = await client.image(reference, AMD64)
+    return [await client.read_blob(reference, blob) for blob in image.manifest.blobs]
+
+
+async def test_the_first_pull_fetches_and_the_second_asks_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        pushed = await push_image(lab.pusher, lab.there("lib/app:v1"), layers=(os.urandom(2_000_000), b"small"))
+        assert await pull(lab.puller, lab.here("lib/app:v1")) == await pull(lab.pusher, lab.there("lib/app:v1"))
+        assert (await lab.puller.resolve(lab.here("lib/app:v1"))).digest == pushed.digest
+        lab.upstream.asked.clear()
+        await pull(lab.puller, lab.here("lib/app:v1"))
+        assert lab.upstream.asked == []
+
+
+async def test_of_an_index_only_the_platform_that_is_pulled_is_fetched(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        entries = [
+            await push_image(lab.pusher, lab.there("lib/app"), labels={"on": name}, platform=Platform("linux", name))
+            for name in ("amd64", "arm64")
+        ]
+        raw = format_manifest(Index(tuple(entries)))
+        await lab.pusher.push_manifest(lab.there("lib/app:v1"), raw, media.OCI_INDEX)
+        await pull(lab.puller, lab.here("lib/app:v1"))
+        assert lab.upstream.asked.count("manifest lib/app") == 2
+
+
+async def test_a_tag_that_moved_is_seen_when_the_last_answer_has_aged(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        first = await push_image(lab.pusher, lab.there("lib/app:v1"), labels={"n": "1"})
+        assert (await lab.puller.resolve(lab.here("lib/app:v1"))).digest == first.digest
+        second = await push_image(lab.pusher, lab.there("lib/app:v1"), labels={"n": "2"})
+        assert (await lab.puller.resolve(lab.here("lib/app:v1"))).digest == first.digest
+        await lab.clock.advance(FRESH_SECONDS + 1)
+        assert (await lab.puller.resolve(lab.here("lib/app:v1"))).digest == second.digest
+
+
+async def test_an_artifact_tag_is_asked_for_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:sha-0123456"))
+        await lab.puller.resolve(lab.here("lib/app:sha-0123456"))
+        await lab.clock.advance(FRESH_SECONDS * 10)
+        await lab.puller.resolve(lab.here("lib/app:sha-0123456"))
+        assert lab.upstream.asked.count("tag lib/app:sha-0123456") == 1
+
+
+async def test_without_its_upstream_what_is_kept_is_served(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        expected = await pull(lab.puller, lab.here("lib/app:v1"))
+        lab.upstream.down = True
+        await lab.clock.advance(FRESH_SECONDS + 1)
+        assert await pull(lab.puller, lab.here("lib/app:v1")) == expected
+        assert "is served as it was last seen" in caplog.text
+
+
+async def test_an_upstream_that_is_down_is_named_when_nothing_is_kept(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        lab.upstream.down = True
+        with pytest.raises(PullError) as caught:
+            await lab.puller.manifest(lab.here("lib/app:v1"))
+        assert caught.value.cause is PullCause.SERVER_ERROR
+        assert "the upstream is down" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["lib/other:v1", "lib/app:v2"])
+async def test_what_the_upstream_has_not_is_not_found(tmp_path: Path, name: str) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        with pytest.raises(PullError) as caught:
+            await lab.puller.manifest(lab.here(name))
+        assert caught.value.cause is PullCause.NOT_FOUND
+        assert await lab.puller.find_blob(lab.here("lib/app"), Digest.of(b"never")) is None
+
+
+async def test_many_pulls_at_once_cost_one_fetch(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"), layers=(os.urandom(1_000_000),))
+        results = await asyncio.gather(*(pull(lab.puller, lab.here("lib/app:v1")) for _ in range(20)))
+        assert all(one == results[0] for one in results)
+        assert sorted(lab.upstream.asked) == ["blob lib/app", "blob lib/app", "manifest lib/app", "tag lib/app:v1"]
+
+
+async def test_damaged_content_is_never_kept(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        image = await push_image(lab.pusher, lab.there("lib/app:v1"), layers=(b"layer",))
+        lab.upstream.damage = True
+        with pytest.raises(PullError):
+            await lab.puller.manifest(lab.here("lib/app:v1"))
+        with pytest.raises(PullError):
+            await lab.puller.find_blob(lab.here("lib/app"), Digest.of(b"layer"))
+        lab.upstream.damage = False
+        assert (await lab.puller.image(lab.here("lib/app:v1"), AMD64)).descriptor.digest == image.digest
+        assert await lab.puller.find_blob(lab.here("lib/app"), Digest.of(b"layer")) == 5
+
+
+async def test_nobody_pushes_into_a_copy(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        with pytest.raises(PushError, match="is a copy of") as caught:
+            await push_bytes(lab.puller, lab.here("lib/app"), b"mine", media.OCI_LAYER)
+        assert caught.value.cause is PullCause.FORBIDDEN
+
+
+async def test_who_may_not_read_makes_nobody_fetch(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        stranger = lab.cache.client("stranger")
+        with pytest.raises(PullError) as caught:
+            await stranger.manifest(lab.here("lib/app:v1"))
+        assert caught.value.cause in {PullCause.ACCESS_DENIED, PullCause.FORBIDDEN}
+        assert lab.upstream.asked == []
+        await stranger.close()
+
+
+async def test_other_repositories_are_the_registrys_own(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.puller, lab.cache.reference("lab/app:v1"))
+        await pull(lab.puller, lab.cache.reference("lab/app:v1"))
+        assert lab.upstream.asked == []
+
+
+async def test_what_was_fetched_survives_a_restart(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        expected = await pull(lab.puller, lab.here("lib/app:v1"))
+    async with world(tmp_path) as lab:
+        lab.upstream.down = True
+        assert await pull(lab.puller, lab.here("lib/app:v1")) == expected
