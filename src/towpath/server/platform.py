@@ -22,8 +22,11 @@ from starlette.routing import BaseRoute
 from towpath import __version__
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
+from towpath.attest.keyfiles import KEYS_DIRECTORY, find_signer
 from towpath.blueprint.model import platform_name
+from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
+from towpath.build.cache import LayerCache
 from towpath.ci.publication import Publication
 from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
@@ -47,23 +50,21 @@ from towpath.reconcile.parts import Settings as ReconcileSettings
 from towpath.reconcile.trees import TreeStore
 from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
-from towpath.server.artifacts import Artifacts, Manner
+from towpath.server.artifacts import Artifacts
 from towpath.server.blueprints import Blueprints
 from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
 from towpath.server.delivery import Delivery
-from towpath.server.doctor import OK
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
+from towpath.server.doctor import OK
 from towpath.server.examination import examine_cluster, examine_platform
 from towpath.server.identifiers import new_uid
 from towpath.server.meter import ReconcileMeter, StageMeter
 from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.remotefile import make_upstream
-from towpath.server.rotation import Rotation
 from towpath.server.runtime import Cluster
 from towpath.source.repository import GitRepository
-from towpath.web.accounts import AccountsApi
 from towpath.web.answers import Guard
 from towpath.web.api import PlatformApi
 from towpath.web.health import Health
@@ -114,22 +115,21 @@ class Platform:
         )
         self._blueprints = Blueprints(self._repository, default_name=self.name, address=settings.registry_host)
         self._artifacts = Artifacts(
-            settings.state,
+            settings.state / "registry",
             host=settings.registry_host,
             credentials=self._secrets,
             clock=clock,
-            manner=Manner(plain_http=settings.speaks_plain_http),
+            plain_http=settings.speaks_plain_http,
         )
         self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
         self._trees = TreeStore(self._repository, settings.state / "trees")
         self._renderer = Renderer()
         self.cluster = self._make_cluster()
-        self._pull_secrets = WithPullSecrets(self._make_source(), self._artifacts)
         self._reconciler = self._make_reconciler()
-        self._reconciler.on_change(self._pull_secrets.settled)
-        self._rotation = self._make_rotation()
         self._stages = StageMeter(self._metrics, revision_of=lambda name: self._reconciler.status(name).revision)
         self._environments = Environments(
+            settings.state,
+            self._secrets,
             branch=settings.branch,
             blueprints=self._blueprints,
             artifacts=self._artifacts,
@@ -175,7 +175,6 @@ class Platform:
         await self._start("ci", self._ci.start, self._ci.close)
         await self._start("origin", self._origin.start, self._origin.close)
         self._background.run_forever("daily upkeep", self._upkeep)
-        self._background.run_forever("pull secret rotation", self._rotation.run)
         self._stack.push_async_callback(self._background.close)
         return Endpoints(self._listener.url, self.cluster.facts.url)
 
@@ -224,8 +223,8 @@ class Platform:
             clock=clock,
         )
 
-    def _make_source(self) -> GitDesiredSource:
-        return GitDesiredSource(
+    def _make_reconciler(self) -> Reconciler:
+        source = GitDesiredSource(
             self._repository,
             self._blueprints.at,
             branch=self._settings.branch,
@@ -233,11 +232,9 @@ class Platform:
             renderer=self._renderer,
             resolver=ArtifactResolver(self._artifacts.client(), platform=self._image_platform),
         )
-
-    def _make_reconciler(self) -> Reconciler:
         return Reconciler(
             self.cluster.client,
-            self._pull_secrets,
+            WithPullSecrets(source, self._artifacts),
             [],
             clock=self._clock,
             new_uid=new_uid,
@@ -253,19 +250,14 @@ class Platform:
             return ReconcileSettings()
         return ReconcileSettings(inventory_namespace=outside.namespace, narrow_watches=True)
 
-    def _make_rotation(self) -> Rotation:
-        return Rotation(
-            self._artifacts.pull_accounts,
-            self._pull_secrets,
-            self.cluster.client,
-            reconcile=self._reconciler.trigger,
-            last_used=self._artifacts.accounts.last_used,
-            clock=self._clock,
-        )
-
     def _make_ci(self) -> Runner:
         trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
         builder = Builder(cache=self._settings.state / "build", registry=self._artifacts.client(), clock=self._clock)
+        attestor = Attestor(
+            cache=LayerCache(self._settings.state / "build"),
+            registry=self._artifacts.client(),
+            find_signer=lambda: find_signer(self._settings.state / KEYS_DIRECTORY, os.environ),
+        )
         publication = Publication(self._artifacts.client())
         commit_run = CommitRun(
             source=trees,
@@ -273,6 +265,7 @@ class Platform:
                 builder,
                 platform=self._image_platform,
                 source_url=self._settings.remote or f"http://{self._settings.address}/git/{self.name}.git",
+                attestor=attestor,
             ),
             publication=publication,
             recorder=self._timeline,
@@ -308,7 +301,6 @@ class Platform:
         return [
             self._health.route(),
             *self._make_api().routes(),
-            *self._make_accounts_api().routes(),
             *self._origin.routes(),
             *self._artifacts.routes(self._delivery.channel_moved),
         ]
@@ -356,19 +348,8 @@ class Platform:
             examine=self.examine,
         )
 
-    def _make_accounts_api(self) -> AccountsApi:
-        return AccountsApi(
-            guard=Guard(self._secrets.admin_token),
-            robots=self._artifacts.robots,
-            last_used=self._artifacts.accounts.last_used,
-            pull_secrets=self._rotation,
-            registry=self._artifacts.host,
-            clock=self._clock,
-        )
-
     async def _artifacts_of(self, environment: str) -> RegistryClient:
-        del environment  # what it may pull follows from the pin, which is what is being decided
-        return self._artifacts.gate_client()
+        return self._artifacts.client_of(environment)
 
     def _stage_passed(self, commit: str, span: Span) -> None:
         self._stages.passed(commit, span)
