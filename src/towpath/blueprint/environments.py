@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 
 from towpath.blueprint import fields
 from towpath.blueprint.document import Entries, did_you_mean
-from towpath.blueprint.model import DEFAULT_SOAK_SECONDS, OVERLAYS_DIRECTORY, Environment
+from towpath.blueprint.model import DEFAULT_SOAK_SECONDS, OPTIONAL, OVERLAYS_DIRECTORY, REQUIRED, Environment
 from towpath.blueprint.tree import Tree
 
-ENVIRONMENT_KEYS = ("overlay", "promotes_from", "soak")
+ENVIRONMENT_KEYS = ("overlay", "promotes_from", "soak", "attestation")
 
 # Words people use for their environments, from the first to the last a version passes through.
 _STAGES: tuple[set[str], ...] = (
@@ -51,7 +51,16 @@ def _read_environment(entry: Entries, name: str, before: str | None, tree: Tree)
         overlay=overlay,
         promotes_from=entry.text("promotes_from", "") or default,
         soak_seconds=fields.duration(entry, "soak", DEFAULT_SOAK_SECONDS),
+        attestation=_attestation(entry),
     )
+
+
+def _attestation(entry: Entries) -> str:
+    value = entry.text("attestation", OPTIONAL)
+    if value not in {OPTIONAL, REQUIRED}:
+        hint = did_you_mean(value, (REQUIRED, OPTIONAL))
+        entry.report("attestation", f"got {value}, expected {REQUIRED} or {OPTIONAL}", hint=hint)
+    return value
 
 
 def _in_order(names: Iterable[str], switched_off: set[str]) -> list[str]:

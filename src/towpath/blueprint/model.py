@@ -25,6 +25,10 @@ SCRATCH_BASE = "scratch"
 # Where a service's own files stand in its image.
 DEFAULT_INTO = "/app"
 DEFAULT_PORT = 8080
+OPTIONAL, REQUIRED = "optional", "required"
+DEFAULT_ENGINE = "auto"
+# What can build a Dockerfile; `auto` takes the first that is installed and works.
+ENGINES = (DEFAULT_ENGINE, "buildah", "podman", "docker", "buildkit")
 # 65532: the "nonroot" user of the common minimal images; owns nothing on any host.
 DEFAULT_USER = "65532:65532"
 # A minute: long enough to see a crash loop or a failing probe, short enough for a person to wait.
@@ -62,6 +66,11 @@ class Service:
         into: where static files stand in the image.
         binary: the program to run, relative to the directory; `{os}` and `{arch}` stand for the platform's. Empty when
             it is no prebuilt program.
+        dockerfile: the Dockerfile, relative to the directory; empty when there is none, or it is found by convention.
+        target: the stage of the Dockerfile to build; empty for the last.
+        build_args: the Dockerfile's arguments.
+        secrets: names of the files that its steps may read while they run.
+        engine: the program that builds the Dockerfile, one of `ENGINES`.
     """
 
     name: str
@@ -75,6 +84,11 @@ class Service:
     static: str = ""
     into: str = DEFAULT_INTO
     binary: str = ""
+    dockerfile: str = ""
+    target: str = ""
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    engine: str = DEFAULT_ENGINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +100,14 @@ class Environment:
         overlay: the directory of its kustomization, relative to the repository's root.
         promotes_from: the environment whose versions may be promoted into this one; None for the first.
         soak_seconds: how long a version must have been healthy there without a break.
+        attestation: `required` when only versions may enter that a key trusted by the platform stands for.
     """
 
     name: str
     overlay: str
     promotes_from: str | None = None
     soak_seconds: float = DEFAULT_SOAK_SECONDS
+    attestation: str = OPTIONAL
 
 
 @dataclass(frozen=True, slots=True)

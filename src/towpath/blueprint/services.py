@@ -3,6 +3,7 @@
 import re
 
 from towpath.blueprint import fields
+from towpath.blueprint.dockerfiles import DOCKERFILE_KEYS, read_dockerfile
 from towpath.blueprint.document import Entries, is_false
 from towpath.blueprint.model import (
     DEFAULT_BASE,
@@ -17,7 +18,19 @@ from towpath.blueprint.tree import Tree
 from towpath.errors import UserError
 from towpath.oci.reference import Reference
 
-SERVICE_KEYS = ("path", "base", "entrypoint", "env", "port", "user", "requirements", "static", "into", "binary")
+SERVICE_KEYS = (
+    "path",
+    "base",
+    "entrypoint",
+    "env",
+    "port",
+    "user",
+    "requirements",
+    "static",
+    "into",
+    "binary",
+    *DOCKERFILE_KEYS,
+)
 # Each says what a service is made of; one service is made of one thing.
 _KINDS = ("static", "binary")
 
@@ -47,6 +60,7 @@ def _read_service(entry: Entries, name: str, tree: Tree) -> Service:
     _check_kind(entry)
     # Whether it exists is for the build to say: the name may have a platform in it.
     binary = _inside(entry, "binary", path, tree, wanted="")
+    docker = read_dockerfile(entry, lambda key: _inside(entry, key, path, tree, wanted="a file"))
     return Service(
         name=name,
         path=path,
@@ -59,6 +73,11 @@ def _read_service(entry: Entries, name: str, tree: Tree) -> Service:
         static=_inside(entry, "static", path, tree, wanted="a directory"),
         into=_into(entry),
         binary=binary,
+        dockerfile=docker.dockerfile,
+        target=docker.target,
+        build_args=docker.build_args,
+        secrets=docker.secrets,
+        engine=docker.engine,
     )
 
 

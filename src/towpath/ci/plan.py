@@ -105,6 +105,10 @@ def fingerprint(service: Service) -> str:
         "static": (service.static, ""),
         "into": (service.into, DEFAULT_INTO),
         "binary": (service.binary, ""),
+        "dockerfile": (service.dockerfile, ""),
+        "target": (service.target, ""),
+        "build_args": (dict(service.build_args), {}),
+        "secrets": (list(service.secrets), []),
     }
     settings |= {key: value for key, (value, default) in later.items() if value != default}
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
