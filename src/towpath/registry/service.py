@@ -26,6 +26,8 @@ from towpath.registry.blobs import Blobs
 from towpath.registry.errors import DamagedContentError
 from towpath.registry.keeper.collection import Collector
 from towpath.registry.keeper.quota import Quota
+from towpath.registry.keeper.repair import Repair
+from towpath.registry.keeper.scrub import Scrub
 from towpath.registry.leases import Leases
 from towpath.registry.manifests import Manifests
 from towpath.registry.pullthrough import PullThrough, Upstream
@@ -93,6 +95,14 @@ class Registry:
         self.collector = Collector(catalog=catalog, files=files, disk=disk, leases=self._leases, clock=self._clock)
         self.pull_through = PullThrough(
             blobs=self.blobs, manifests=self.manifests, upstreams=self._upstreams, clock=self._clock
+        )
+        self.scrub = Scrub(
+            catalog=catalog,
+            files=files,
+            disk=disk,
+            clock=self._clock,
+            survey=self.collector.survey,
+            repair=Repair(catalog=catalog, files=files, uploads=uploads, disk=disk),
         )
         self._background.run_forever("registry upload purge", self._purge_for_ever)
 

@@ -172,6 +172,15 @@ class Catalog:
         """All blobs with their sizes."""
         return self._rows("SELECT digest, size FROM blobs ORDER BY digest")
 
+    def has_blob(self, digest: str) -> bool:
+        """Whether any repository has this blob."""
+        return self._one("SELECT 1 FROM blobs WHERE digest = ?", digest) is not None
+
+    def find_mark(self, name: str) -> str | None:
+        """What was noted under this name, or None."""
+        value: str | None = self._one("SELECT value FROM marks WHERE name = ?", name)
+        return value
+
     # --- changing (on the catalog's worker) -------------------------------------------------------------------------
 
     def link_blob(self, repository: str, digest: str, size: int) -> None:
@@ -290,6 +299,13 @@ class Catalog:
                 (tag, repository),
             )
             return bool(found.rowcount)
+
+    def set_mark(self, name: str, value: str) -> None:
+        """Note something that must outlast a restart."""
+        with self.transaction() as writer:
+            writer.execute(
+                "INSERT INTO marks VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (name, value)
+            )
 
     # --- pieces -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Reads everything a catalog knows, at one moment, on a connection of its own: pushes and pulls go on meanwhile.
 
-For the keeper's plans and counts; single look-ups are `catalog`'s.
+For the keeper's plans, counts and scrubs; single look-ups are `catalog`'s.
 """
 
 import sqlite3
@@ -9,12 +9,13 @@ from contextlib import closing
 from pathlib import Path
 
 from towpath.oci import media
+from towpath.oci.digest import Digest
 from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact, TagFact
 
 
 def read_facts(path: Path, *, touches: dict[tuple[str, str], float], started_at: float) -> Facts:
     """A snapshot of the catalog; what leases know is added. Raises sqlite3.Error."""
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+    with closing(_connect(path)) as connection:
         # One transaction, so that all tables are from one moment.
         connection.execute("BEGIN")
         names: dict[int, str] = dict(connection.execute("SELECT id, name FROM repositories"))
@@ -48,3 +49,16 @@ def read_facts(path: Path, *, touches: dict[tuple[str, str], float], started_at:
         ]
         sizes: dict[str, int] = dict(connection.execute("SELECT digest, size FROM blobs"))
     return Facts(tuple(manifests), tuple(links), sizes, touches, started_at)
+
+
+def find_damaged_manifests(path: Path) -> list[tuple[str, str]]:
+    """Repository and digest of every manifest whose bytes are not what its digest says. Raises sqlite3.Error."""
+    with closing(_connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT name, digest, content FROM manifests JOIN repositories ON repository = id ORDER BY name, digest"
+        )
+        return [(name, digest) for name, digest, content in rows if not Digest.parse(digest).matches(content)]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
