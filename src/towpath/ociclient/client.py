@@ -3,13 +3,14 @@
 How a call is authorised and sent stands in `session`, what its failures mean in `errors`, how an upload goes in `push`.
 """
 
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from towpath.aio.clock import Clock, SystemClock
-from towpath.http.client import HttpClient, Response, ResponseTooLargeError, UnreachableError
+from towpath.http.client import HttpClient, Response, ResponseTooLargeError, Route, UnreachableError
 from towpath.http.hosts import is_loopback
 from towpath.oci import media
 from towpath.oci.challenge import DELETE, PULL, PUSH, Scope
@@ -66,6 +67,7 @@ class RegistryClient:
         *,
         keyring: Keyring | None = None,
         plain_http: Callable[[str], bool] = is_loopback,
+        trust: ssl.SSLContext | None = None,
         timeout_seconds: float = 30.0,
         clock: Clock | None = None,
     ) -> None:
@@ -74,11 +76,12 @@ class RegistryClient:
         Args:
             keyring: credentials by registry; none means anonymous.
             plain_http: which registries (`host[:port]`) are spoken to without TLS.
+            trust: which authorities are believed; None for the system's.
             timeout_seconds: bounds each wait for a peer, not a whole transfer.
             clock: paces retries and ages tokens.
         """
         clock = clock or SystemClock()
-        self._http = HttpClient(timeout_seconds=timeout_seconds, clock=clock)
+        self._http = HttpClient(timeout_seconds=timeout_seconds, clock=clock, route=Route(tls=trust))
         self._session = Session(self._http, keyring or Keyring(), plain_http=plain_http, clock=clock)
 
     async def resolve(self, reference: Reference) -> Descriptor:

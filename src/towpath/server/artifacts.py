@@ -1,11 +1,14 @@
 """The embedded registry with its accounts, and clients that see it with one account's eyes.
 
-The platform's own account may do everything; each environment's may pull what is under the platform's prefix and
-nothing else. Their secrets are random and 256 bits long, so their hashes need no stretching (0.2 s each at start).
+The platform's own account may do everything; each environment's may pull what its overlay pins and nothing else; robots
+are the user's. All secrets that are made here are random and 256 bits long, so their hashes need no stretching (0.2 s
+each at start).
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterable
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.routing import BaseRoute
@@ -19,89 +22,140 @@ from towpath.ociclient.client import RegistryClient
 from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
 from towpath.registry.protocol.exchange import PushEvent
+from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
+from towpath.registry.traffic import Observer
 from towpath.server.credentials import ADMIN, Credentials
+from towpath.server.pullaccounts import PullAccount, PullAccounts
 
 ROUNDS_FOR_RANDOM_SECRETS = 1
+# What the gate looks with: an environment's own account is opened by the pin that the gate decides about.
+GATE = "towpath-gate"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the registry meets its clients.
+
+    Attributes:
+        plain_http: which registries our own clients speak to without TLS.
+        trust: what our own clients trust; None for the system's authorities.
+        anonymous: repositories, by glob, that everybody may pull from.
+        observers: told of every request.
+    """
+
+    plain_http: Callable[[str], bool] = is_loopback
+    trust: ssl.SSLContext | None = None
+    anonymous: Sequence[str] = ()
+    observers: Sequence[Observer] = ()
 
 
 class Artifacts:
     """The registry side of one platform."""
 
     def __init__(
-        self,
-        directory: Path,
-        *,
-        host: str,
-        credentials: Credentials,
-        clock: Clock,
-        plain_http: Callable[[str], bool] = is_loopback,
+        self, state: Path, *, host: str, credentials: Credentials, clock: Clock, manner: Manner | None = None
     ) -> None:
         """Prepare; nothing is opened yet.
 
         Args:
-            directory: where the images are.
+            state: the platform's state directory; the images are in `registry` below it.
             host: where the registry is reached, as manifests name it: `127.0.0.1:7070`.
             credentials: the platform's secrets.
             clock: the time.
-            plain_http: which registries are spoken to without TLS.
+            manner: how it meets its clients.
+
+        Raises:
+            UserError: the pull accounts cannot be read.
         """
+        self.host = host
+        self._manner = manner or Manner()
         self._clock = clock
         self._credentials = credentials
-        self._registry = Registry(directory, clock=clock)
-        self._accounts = Accounts([], checker=SecretChecker(key=os.urandom(32)))
-        self._plain_http = plain_http
-        self.host = host
+        self.registry = Registry(state / "registry", clock=clock)
+        self.robots = RobotFile(state / "registry")
+        self.accounts = Accounts(
+            [],
+            checker=SecretChecker(key=os.urandom(32)),
+            robots=self.robots,
+            clock=clock,
+            anonymous=[Grant(glob, frozenset({PULL})) for glob in self._manner.anonymous],
+        )
         self._clients: dict[str, RegistryClient] = {}
+        self._prefixes: dict[str, str] = {}
+        self._gate_secret = os.urandom(32).hex()
         self._add_account(ADMIN, credentials.admin_token, Grant("*"))
+        self._add_account(GATE, self._gate_secret, Grant("*", frozenset({PULL})))
+        self.pull_accounts = PullAccounts(state, clock=clock, on_change=self._put_pull_account)
 
     async def start(self) -> None:
         """Open the storage. Raises DataVersionError, StorageError."""
-        await self._registry.start()
+        await self.registry.start()
 
     async def close(self) -> None:
         """Close clients and storage."""
         for client in self._clients.values():
             await client.close()
-        await self._registry.close()
+        await self.registry.close()
 
     def routes(self, on_push: Callable[[PushEvent], Awaitable[None]]) -> Iterable[BaseRoute]:
         """`/v2/…` and `/token`; `on_push` is told of every tag that was set."""
-        app = create_registry_app(self._registry, self._accounts, on_push=on_push, clock=self._clock)
+        app = create_registry_app(
+            self.registry,
+            self.accounts,
+            on_push=on_push,
+            clock=self._clock,
+            token_key=self._credentials.registry_token_key(),
+            observers=self._manner.observers,
+        )
         return app.routes
 
     def serves(self, registry: str) -> bool:
         """Whether a blueprint's registry prefix is on this registry."""
         return registry.partition("/")[0] == self.host
 
-    def admit(self, environment: str, credentials: Credentials, prefix: str) -> None:
-        """Let an environment pull what is under a prefix such as `127.0.0.1:7070/home`."""
-        self._credentials = credentials
-        repositories = prefix.partition("/")[2]
-        grant = Grant(f"{repositories}/*" if repositories else "*", frozenset({PULL}))
-        self._add_account(credentials.account_of(environment), credentials.pull[environment], grant)
+    def admit(self, environment: str, prefix: str) -> None:
+        """Give an environment its account; its images are below a prefix such as `127.0.0.1:7070/home`."""
+        self._prefixes[environment] = prefix.partition("/")[2]
+        self.pull_accounts.admit(environment)
+
+    def repository_of(self, environment: str, service: str) -> str:
+        """Where an environment's images of a service are, below the registry's host."""
+        prefix = self._prefixes.get(environment, "")
+        return f"{prefix}/{service}" if prefix else service
 
     def client(self) -> RegistryClient:
         """A client with the platform's own account; kept and closed here."""
         return self._client(ADMIN, self._credentials.admin_token)
 
-    def client_of(self, environment: str) -> RegistryClient:
-        """A client with an environment's account; kept and closed here."""
-        return self._client(self._credentials.account_of(environment), self._credentials.pull[environment])
+    def gate_client(self) -> RegistryClient:
+        """A client that may pull and nothing else, as an environment may what it pins; kept and closed here."""
+        return self._client(GATE, self._gate_secret)
 
     def pull_secret(self, environment: str) -> bytes:
         """The `.dockerconfigjson` of an environment."""
-        credential = Credential(self._credentials.account_of(environment), self._credentials.pull[environment])
-        return format_docker_config({self.host: credential})
+        account = self.pull_accounts.get(environment)
+        return format_docker_config({self.host: Credential(account.name, account.current.secret)})
 
     def _client(self, account: str, secret: str) -> RegistryClient:
         if account not in self._clients:
-            content = format_docker_config({self.host: Credential(account, secret)})
             self._clients[account] = RegistryClient(
-                keyring=Keyring.parse(content), plain_http=self._plain_http, clock=self._clock
+                keyring=Keyring.of({self.host: Credential(account, secret)}),
+                plain_http=self._manner.plain_http,
+                trust=self._manner.trust,
+                clock=self._clock,
             )
         return self._clients[account]
 
+    def _put_pull_account(self, account: PullAccount) -> None:
+        stored = tuple(_store(one.secret, one.id, one.expires_at) for one in account.secrets)
+        grants = tuple(Grant(repository, frozenset({PULL})) for repository in account.repositories)
+        self.accounts.put(Account(account.name, stored, grants))
+
     def _add_account(self, name: str, secret: str, grant: Grant) -> None:
-        stored = hash_secret(secret, salt=os.urandom(16), iterations=ROUNDS_FOR_RANDOM_SECRETS)
-        self._accounts.put(Account(name, (StoredSecret("1", stored),), (grant,)))
+        self.accounts.put(Account(name, (_store(secret, "own"),), (grant,)))
+
+
+def _store(secret: str, secret_id: str, expires_at: float | None = None) -> StoredSecret:
+    hashed = hash_secret(secret, salt=os.urandom(16), iterations=ROUNDS_FOR_RANDOM_SECRETS)
+    return StoredSecret(secret_id, hashed, expires_at)

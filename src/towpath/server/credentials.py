@@ -1,13 +1,12 @@
 """The platform's own secrets: made once, kept in `credentials.json` (mode 0600), never printed and never in argv.
 
-One admin token opens Git, the registry and the API. Each environment has a pull account of its own, so that losing one
-namespace's secret does not open the rest.
+One admin token opens Git, the registry and the API. What namespaces pull with stands in `pullaccounts`.
 """
 
 import hmac
 import json
 import secrets
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from towpath.aio.files import write_durably
@@ -20,21 +19,19 @@ ADMIN = "towpath"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The secrets of one platform. `pull` maps an environment to its registry password."""
+    """The secrets of one platform."""
 
-    admin_token: str
-    webhook_secret: str
-    signing_key: str
-    pull: dict[str, str] = field(default_factory=dict)
-
-    @staticmethod
-    def account_of(environment: str) -> str:
-        """The registry account of an environment's pull secret."""
-        return f"pull-{environment}"
+    admin_token: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
+    signing_key: str = field(repr=False)
 
     def webhook_secret_of(self, provider: str) -> str:
         """What a forge signs its webhooks with: another one for each, since some send it along in clear."""
         return hmac.digest(self.webhook_secret.encode(), provider.encode(), "sha256").hex()
+
+    def registry_token_key(self) -> bytes:
+        """What the registry's tokens are signed with: the same after a restart, so that logins outlast it."""
+        return hmac.digest(self.signing_key.encode(), b"registry tokens", "sha256")
 
 
 def load_or_create(state: Path) -> Credentials:
@@ -66,7 +63,7 @@ def read(state: Path) -> Credentials:
                 f"{path} cannot be read (Version): it has version {version}, expected {FORMAT}",
                 hint="run the Towpath that wrote it, or move the file away to make new credentials",
             )
-        return Credentials(**document)
+        return Credentials(*(document[name] for name in Credentials.__slots__))
     except FileNotFoundError as error:
         raise UserError(f"{path} cannot be read (NotFound)", hint="start the platform first: towpath up") from error
     except PermissionError as error:
@@ -75,16 +72,6 @@ def read(state: Path) -> Credentials:
         raise UserError(
             f"{path} cannot be read (Damaged): {error}", hint="move the file away; new credentials will be made"
         ) from error
-
-
-def with_pull_accounts(state: Path, credentials: Credentials, environments: list[str]) -> Credentials:
-    """The same credentials with a pull password for every environment; saved if one is new."""
-    missing = {name: secrets.token_urlsafe(24) for name in environments if name not in credentials.pull}
-    if not missing:
-        return credentials
-    extended = replace(credentials, pull={**credentials.pull, **missing})
-    save(state, extended)
-    return extended
 
 
 def save(state: Path, credentials: Credentials) -> None:

@@ -1,11 +1,8 @@
 """Keeps the registry's accounts and the reconciler in step with the environments of the blueprint."""
 
-from pathlib import Path
-
 from towpath.reconcile.controller import Reconciler
 from towpath.server.artifacts import Artifacts
 from towpath.server.blueprints import Blueprints
-from towpath.server.credentials import Credentials, with_pull_accounts
 
 
 class Environments:
@@ -13,16 +10,12 @@ class Environments:
 
     def __init__(
         self,
-        state: Path,
-        credentials: Credentials,
         *,
         branch: str,
         blueprints: Blueprints,
         artifacts: Artifacts,
         reconciler: Reconciler,
     ) -> None:
-        self._state = state
-        self._credentials = credentials
         self._branch = branch
         self._blueprints = blueprints
         self._artifacts = artifacts
@@ -34,8 +27,6 @@ class Environments:
         if found is None:
             return
         _, blueprint = found
-        names = list(blueprint.environments)
-        self._credentials = with_pull_accounts(self._state, self._credentials, names)
-        for name in names:
-            self._artifacts.admit(name, self._credentials, blueprint.registry)
+        for name in blueprint.environments:
+            self._artifacts.admit(name, blueprint.registry)
             self._reconciler.add_environment(name)

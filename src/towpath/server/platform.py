@@ -50,18 +50,19 @@ from towpath.reconcile.parts import Settings as ReconcileSettings
 from towpath.reconcile.trees import TreeStore
 from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
-from towpath.server.artifacts import Artifacts
+from towpath.server.artifacts import Artifacts, Manner
 from towpath.server.blueprints import Blueprints
 from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
 from towpath.server.delivery import Delivery
+from towpath.server.doctor import OK
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
-from towpath.server.doctor import OK
 from towpath.server.examination import examine_cluster, examine_platform
 from towpath.server.identifiers import new_uid
 from towpath.server.meter import ReconcileMeter, StageMeter
 from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
+from towpath.server.registryaccess import RegistryAccess
 from towpath.server.remotefile import make_upstream
 from towpath.server.runtime import Cluster
 from towpath.source.repository import GitRepository
@@ -115,21 +116,28 @@ class Platform:
         )
         self._blueprints = Blueprints(self._repository, default_name=self.name, address=settings.registry_host)
         self._artifacts = Artifacts(
-            settings.state / "registry",
+            settings.state,
             host=settings.registry_host,
             credentials=self._secrets,
             clock=clock,
-            plain_http=settings.speaks_plain_http,
+            manner=Manner(plain_http=settings.speaks_plain_http),
         )
         self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
         self._trees = TreeStore(self._repository, settings.state / "trees")
         self._renderer = Renderer()
         self.cluster = self._make_cluster()
+        self._pull_secrets = WithPullSecrets(self._make_source(), self._artifacts)
         self._reconciler = self._make_reconciler()
+        self._registry_access = RegistryAccess(
+            self._artifacts,
+            self._pull_secrets,
+            client=self.cluster.client,
+            reconciler=self._reconciler,
+            guard=Guard(self._secrets.admin_token),
+            clock=clock,
+        )
         self._stages = StageMeter(self._metrics, revision_of=lambda name: self._reconciler.status(name).revision)
         self._environments = Environments(
-            settings.state,
-            self._secrets,
             branch=settings.branch,
             blueprints=self._blueprints,
             artifacts=self._artifacts,
@@ -175,6 +183,7 @@ class Platform:
         await self._start("ci", self._ci.start, self._ci.close)
         await self._start("origin", self._origin.start, self._origin.close)
         self._background.run_forever("daily upkeep", self._upkeep)
+        self._background.run_forever("pull secret rotation", self._registry_access.run)
         self._stack.push_async_callback(self._background.close)
         return Endpoints(self._listener.url, self.cluster.facts.url)
 
@@ -223,8 +232,8 @@ class Platform:
             clock=clock,
         )
 
-    def _make_reconciler(self) -> Reconciler:
-        source = GitDesiredSource(
+    def _make_source(self) -> GitDesiredSource:
+        return GitDesiredSource(
             self._repository,
             self._blueprints.at,
             branch=self._settings.branch,
@@ -232,9 +241,11 @@ class Platform:
             renderer=self._renderer,
             resolver=ArtifactResolver(self._artifacts.client(), platform=self._image_platform),
         )
+
+    def _make_reconciler(self) -> Reconciler:
         return Reconciler(
             self.cluster.client,
-            WithPullSecrets(source, self._artifacts),
+            self._pull_secrets,
             [],
             clock=self._clock,
             new_uid=new_uid,
@@ -301,6 +312,7 @@ class Platform:
         return [
             self._health.route(),
             *self._make_api().routes(),
+            *self._registry_access.routes(),
             *self._origin.routes(),
             *self._artifacts.routes(self._delivery.channel_moved),
         ]
@@ -349,7 +361,8 @@ class Platform:
         )
 
     async def _artifacts_of(self, environment: str) -> RegistryClient:
-        return self._artifacts.client_of(environment)
+        del environment  # what it may pull follows from the pin, which is what is being decided
+        return self._artifacts.gate_client()
 
     def _stage_passed(self, commit: str, span: Span) -> None:
         self._stages.passed(commit, span)

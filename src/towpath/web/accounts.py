@@ -1,0 +1,139 @@
+"""The routes of the platform API about who may use the registry: robots, and the pull secrets of environments."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from towpath.aio.clock import Clock, format_rfc3339
+from towpath.errors import UserError
+from towpath.registry.accounts import Grant
+from towpath.registry.robots import ACTIONS, Made, Robot, RobotFile
+from towpath.web.answers import Document, Guard, read_document
+from towpath.web.documents import text_field
+
+LastUsed = Callable[[str, str], float | None]
+LONGEST_SECONDS = 100 * 365 * 86_400.0
+
+
+class PullSecrets(Protocol):
+    """What a person may ask about pull secrets."""
+
+    def rotate(self, environment: str) -> list[str]:
+        """Begin to replace the secret of an environment, or of all; their names. Raises NotFoundError."""
+        ...
+
+    async def describe(self) -> list[dict[str, Any]]:
+        """Every account and how far its secret has come."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountsApi:
+    """What the routes work with.
+
+    Attributes:
+        guard: who is let in.
+        robots: the robots.
+        last_used: when a secret of an account last opened the registry.
+        pull_secrets: those of the environments.
+        registry: where the registry is reached, for those who log in.
+        clock: dates what is made.
+    """
+
+    guard: Guard
+    robots: RobotFile
+    last_used: LastUsed
+    pull_secrets: PullSecrets
+    registry: str
+    clock: Clock
+
+    def routes(self) -> list[Route]:
+        """The routes, to be mounted at the root."""
+        return self.guard.routes(
+            reading={"/robots": self._list_robots, "/secrets": self._list_secrets},
+            writing={
+                "/robots": self._create_robot,
+                "/robots/rotations": self._rotate_robot,
+                "/robots/revocations": self._revoke_robot,
+                "/secrets/rotations": self._rotate_secrets,
+            },
+        )
+
+    async def _list_robots(self, request: Request) -> Document:
+        del request
+        now = self.clock.now()
+        documents = [robot_document(robot, now=now, last_used=self.last_used) for robot in self.robots.list()]
+        return {"registry": self.registry, "robots": documents}
+
+    async def _create_robot(self, request: Request) -> Document:
+        body = await read_document(request)
+        now = self.clock.now()
+        lifetime = _seconds(body, "lifetime_seconds")
+        made = self.robots.create(
+            text_field(body, "name"),
+            parse_grants(body.get("repositories"), body.get("allow")),
+            now=now,
+            expires_at=now + lifetime if lifetime else None,
+        )
+        return self._made(made)
+
+    async def _rotate_robot(self, request: Request) -> Document:
+        body = await read_document(request)
+        overlap = _seconds(body, "overlap_seconds")
+        made = self.robots.rotate(text_field(body, "name"), now=self.clock.now(), overlap_seconds=overlap)
+        return self._made(made)
+
+    async def _revoke_robot(self, request: Request) -> Document:
+        body = await read_document(request)
+        return {"name": self.robots.revoke(text_field(body, "name")).name}
+
+    async def _list_secrets(self, request: Request) -> Document:
+        del request
+        return {"secrets": await self.pull_secrets.describe()}
+
+    async def _rotate_secrets(self, request: Request) -> Document:
+        body = await read_document(request)
+        return {"environments": self.pull_secrets.rotate(text_field(body, "environment"))}
+
+    def _made(self, made: Made) -> Document:
+        document = robot_document(made.robot, now=self.clock.now(), last_used=self.last_used)
+        return {"registry": self.registry, "robot": document, "secret": made.secret}
+
+
+def robot_document(robot: Robot, *, now: float, last_used: LastUsed | None = None) -> Document:
+    """A robot without its secret."""
+    known = [last_used(robot.name, one.id) for one in robot.secrets] if last_used else []
+    uses = [at for at in known if at is not None]
+    return {
+        "name": robot.name,
+        "repositories": [grant.repository_glob for grant in robot.grants],
+        "allow": sorted({action for grant in robot.grants for action in grant.actions}),
+        "created": format_rfc3339(robot.created_at),
+        "rotated": None if robot.rotated_at is None else format_rfc3339(robot.rotated_at),
+        "expires": None if robot.expires_at is None else format_rfc3339(robot.expires_at),
+        "expired": robot.expires_at is not None and robot.expires_at <= now,
+        "secrets": sum(one.is_valid(now) for one in robot.secrets),
+        "last_used": format_rfc3339(max(uses)) if uses else None,
+    }
+
+
+def parse_grants(repositories: object, allow: object) -> list[Grant]:
+    """What a robot may do, from lists of repositories and of permissions. Raises UserError."""
+    if not isinstance(repositories, list) or not repositories:
+        raise UserError("robot cannot be made (NoRepository): it needs a repository", hint="--repository 'home/*'")
+    if not isinstance(allow, list) or not allow or not all(name in ACTIONS for name in allow):
+        raise UserError(
+            f"robot cannot be made (BadPermission): expected some of {', '.join(ACTIONS)}, got {allow!r:.80}"
+        )
+    actions = frozenset().union(*(ACTIONS[name] for name in allow))
+    return [Grant(str(repository), actions) for repository in repositories]
+
+
+def _seconds(body: Document, name: str) -> float:
+    value = body.get(name) or 0.0
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LONGEST_SECONDS:
+        raise UserError(f"{name} cannot be read (BadNumber): got {value!r:.40}, expected seconds")
+    return float(value)
