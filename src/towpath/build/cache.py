@@ -2,6 +2,8 @@
 
     blobs/<hex>          a layer, exactly as it is pushed
     records/<hex>.json   what a key (hashed) gave: for a layer {"diffID", "digest", "size"}
+    staging/             trees on their way into a layer
+    packages/            downloads of the package installer, which keeps them itself
 
 Everything appears by rename and may vanish at any time (pruned, deleted by hand, half a disk lost): a record counts
 only while its blob is there in its full size, and bytes are hashed again on their way into a registry. Two builders may
@@ -11,6 +13,7 @@ share a cache. The directory is a cache in the full sense: deleting it costs tim
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,6 +43,7 @@ class LayerCache:
     def __init__(self, root: Path, *, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self.blobs = root / "blobs"
         self._records = root / "records"
+        self._staging = root / "staging"
         self._limit_bytes = limit_bytes
 
     def prepare(self) -> None:
@@ -79,13 +83,29 @@ class LayerCache:
             return False
         return found == size
 
-    def put(self, key: str, layer: Layer) -> None:
-        """Record which layer a key stands for.
+    def put(self, key: str, layer: Layer, **facts: Any) -> None:
+        """Record which layer a key stands for, and what else is known of it.
 
         Raises:
             CacheError: no space, or no permission.
         """
-        self.put_record(key, {"diffID": str(layer.diff_id), "digest": str(layer.digest), "size": layer.size})
+        identity = {"diffID": str(layer.diff_id), "digest": str(layer.digest), "size": layer.size}
+        self.put_record(key, {**facts, **identity})
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A new directory for as long as the block lasts.
+
+        Raises:
+            CacheError: no space, or no permission.
+        """
+        with cache_errors(self._staging):
+            self._staging.mkdir(parents=True, exist_ok=True)
+            directory = Path(tempfile.mkdtemp(dir=self._staging))
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
     def put_record(self, key: str, document: Mapping[str, Any]) -> None:
         """Record JSON under a key.
@@ -110,6 +130,7 @@ class LayerCache:
         Args:
             now: wall time in seconds since the epoch.
         """
+        self._sweep_staging(now)
         freed = 0
         kept: list[tuple[float, int, Path]] = []
         for path in self._files():
@@ -129,6 +150,13 @@ class LayerCache:
                 total -= size
                 freed += size
         return freed
+
+    def _sweep_staging(self, now: float) -> None:
+        """Delete trees that a crash left behind."""
+        for directory in self._staging.iterdir() if self._staging.is_dir() else ():
+            with contextlib.suppress(OSError):
+                if now - directory.stat().st_mtime > _GRACE_SECONDS:
+                    shutil.rmtree(directory, ignore_errors=True)
 
     def _files(self) -> list[Path]:
         return [path for directory in (self.blobs, self._records) if directory.is_dir() for path in directory.iterdir()]

@@ -1,4 +1,4 @@
-"""The little of an ELF file that a builder needs: its loader, and how much of it a loader ever reads.
+"""The little of an ELF file that a builder needs: what it runs on, what it needs, how much of it a loader ever reads.
 
 System V ABI, chapters 4 and 5; 32 and 64 bits, either byte order. Pure.
 """
@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from towpath.errors import UserError
 
+_PT_LOAD = 1
+_PT_DYNAMIC = 2
 _PT_INTERP = 3
+_DT_NEEDED = 1
+_DT_STRTAB = 5
+# e_machine -> the name of the architecture in OCI's words; what else there is comes out as its number.
+_MACHINES = {3: "386", 21: "ppc64le", 22: "s390x", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv64", 258: "loong64"}
 
 
 class ElfError(UserError):
@@ -22,14 +28,16 @@ class _Layout:
     header: str
     segment: str
     offset: int
+    address: int
     size: int
+    dynamic: str
     # (offset, length) of e_shoff and of e_shentsize..e_shstrndx in the file header.
     section_fields: tuple[tuple[int, int], tuple[int, int]]
 
 
 _LAYOUTS = {
-    1: _Layout("HHIIIIIHHHHHH", "IIIIIIII", offset=1, size=4, section_fields=((32, 4), (48, 4))),
-    2: _Layout("HHIQQQIHHHHHH", "IIQQQQQQ", offset=2, size=5, section_fields=((40, 8), (60, 4))),
+    1: _Layout("HHIIIIIHHHHHH", "IIIIIIII", 1, 2, 4, "iI", section_fields=((32, 4), (48, 4))),
+    2: _Layout("HHIQQQIHHHHHH", "IIQQQQQQ", 2, 3, 5, "qQ", section_fields=((40, 8), (60, 4))),
 }
 
 
@@ -37,7 +45,23 @@ _LAYOUTS = {
 class _Segment:
     kind: int
     offset: int
+    address: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a program asks of the machine and the image it runs on.
+
+    Attributes:
+        architecture: as in `linux/<architecture>`.
+        loader: the path of its dynamic loader; empty for a static program.
+        libraries: the shared libraries it names itself, in its order.
+    """
+
+    architecture: str
+    loader: str
+    libraries: tuple[str, ...]
 
 
 def is_elf(content: bytes) -> bool:
@@ -55,6 +79,46 @@ def find_loader(content: bytes) -> str | None:
         if segment.kind == _PT_INTERP:
             return content[segment.offset : segment.offset + segment.size].rstrip(b"\0").decode(errors="replace")
     return None
+
+
+def read_program(content: bytes) -> Program:
+    """What a program needs.
+
+    Raises:
+        ElfError: this is no ELF file, or a damaged one.
+    """
+    _, _, header = _header(content)
+    machine = int(header[1])
+    return Program(_MACHINES.get(machine, f"machine-{machine}"), find_loader(content) or "", _needed(content))
+
+
+def _needed(content: bytes) -> tuple[str, ...]:
+    order, layout, _ = _header(content)
+    segments = _segments(content)
+    dynamic = next((segment for segment in segments if segment.kind == _PT_DYNAMIC), None)
+    if dynamic is None:
+        return ()
+    entry = struct.Struct(order + layout.dynamic)
+    whole = dynamic.size - dynamic.size % entry.size
+    tags = list(entry.iter_unpack(content[dynamic.offset : dynamic.offset + whole]))
+    table = next((value for tag, value in tags if tag == _DT_STRTAB), None)
+    # The table is named by its address in memory; a loaded segment says where that is in the file.
+    home = next(
+        (
+            segment
+            for segment in segments
+            if segment.kind == _PT_LOAD and table is not None and 0 <= table - segment.address < segment.size
+        ),
+        None,
+    )
+    if table is None or home is None:
+        return ()
+    start = home.offset + table - home.address
+    names = []
+    for offset in [value for tag, value in tags if tag == _DT_NEEDED]:
+        end = content.find(b"\0", start + offset)
+        names.append(content[start + offset : end].decode(errors="replace"))
+    return tuple(names)
 
 
 def without_debug_sections(content: bytes) -> bytes:
@@ -86,7 +150,7 @@ def _segments(content: bytes) -> list[_Segment]:
             fields = struct.unpack_from(order + layout.segment, content, table + index * entry_size)
         except struct.error as error:
             raise ElfError(f"ELF file cannot be read (Truncated): its program header {index} is missing") from error
-        segment = _Segment(fields[0], fields[layout.offset], fields[layout.size])
+        segment = _Segment(fields[0], fields[layout.offset], fields[layout.address], fields[layout.size])
         if segment.offset + segment.size > len(content):
             raise ElfError(f"ELF file cannot be read (Truncated): segment {index} ends behind the file")
         segments.append(segment)

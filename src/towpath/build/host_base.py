@@ -74,7 +74,7 @@ def _base(cache: LayerCache, interpreter: Interpreter, layer: Layer, mine: Platf
         diff_ids=(layer.diff_id,),
         history=(History(created_by=f"towpath base host: Python {interpreter.version}"),),
     )
-    blob = LayerBlob(Descriptor(media.OCI_LAYER_GZIP, layer.digest, layer.size), cache.path(layer.digest))
+    blob = LayerBlob(Descriptor(media.OCI_LAYER_GZIP, layer.digest, layer.size), cache.path(layer.digest), shared=True)
     return Base(HOST, None, config, format_image_config(config), (blob,))
 
 

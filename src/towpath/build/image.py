@@ -1,12 +1,11 @@
-"""Puts an image together: base, the service's layer, configuration and manifest. Pure values in, exact bytes out.
+"""Puts an image together: base, the layers laid upon it, configuration and manifest. Pure values in, exact bytes out.
 
 The base's layers, history and every configuration field that is not ours pass through untouched; equal input gives
-equal bytes on any machine. Conventions: the service stands in `/app`, its working directory; user 65532 unless the
-blueprint says otherwise; `main.py` is run by `python3`, a package with `__main__.py` by `python3 -m`. The process finds
-its version and commit in its environment.
+equal bytes on any machine. Conventions: the working directory is where the service's files stand; user 65532 unless the
+blueprint says otherwise. The process finds its version and commit in its environment. How a service starts: `recipes`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import orjson
 
 from towpath.aio.clock import format_rfc3339
 from towpath.blueprint.model import COMMIT_VARIABLE, VERSION_VARIABLE, Service
-from towpath.build.entries import BuildError
 from towpath.oci import annotations, media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -23,16 +21,60 @@ from towpath.oci.image import History, ImageConfig, format_image_config
 from towpath.oci.manifest import Manifest, format_manifest
 from towpath.oci.platform import Platform
 
-APP_DIRECTORY = "app"
-_DOCKERFILES = ("Dockerfile", "Containerfile")
+# Of container runtimes, for a base that sets none.
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class LayerBlob:
-    """A layer's descriptor and the file that holds its bytes."""
+    """A layer's descriptor and the file that holds its bytes.
+
+    Attributes:
+        descriptor: digest, size and media type.
+        path: the file, in the build cache.
+        shared: whether other images have it too, so that a registry may have it in another repository.
+        home: a repository (`registry/repository`) that it came from; empty when it was made here.
+    """
 
     descriptor: Descriptor
     path: Path
+    shared: bool = False
+    home: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLayer:
+    """A layer laid upon the base: its bytes, its identity, and the line that the image's history has for it."""
+
+    blob: LayerBlob
+    diff_id: Digest
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How an image starts.
+
+    Attributes:
+        entrypoint: the program and its arguments; empty for the base's own.
+        working_dir: where it starts; empty for the base's own.
+        import_path: where Python is to look for modules first.
+        program_path: where programs are looked for first.
+    """
+
+    entrypoint: tuple[str, ...]
+    working_dir: str
+    import_path: tuple[str, ...] = ()
+    program_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPackage:
+    """A Python package in an image; `hashes` are those its lock accepts, `sha256:<hex>`, empty when unknown."""
+
+    name: str
+    version: str
+    hashes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +109,7 @@ class BuildRequest:
         committed_at: time of the commit, in seconds since the epoch; becomes the image's creation time.
         tag: the artifact tag, `sha-<7>`; becomes the version label.
         platform: what to build for; the base must offer it.
+        only: the files of the directory that count, when not all do (a work tree has ignored ones); None for all.
     """
 
     service: Service
@@ -77,6 +120,7 @@ class BuildRequest:
     committed_at: float
     tag: str
     platform: Platform
+    only: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +135,8 @@ class BuiltImage:
         layers: lowest first.
         cached: whether no layer had to be written.
         warnings: what a person should know though the build went well.
+        packages: the Python packages of its dependency layer.
+        lock: the lock file they were installed from and its digest, `requirements.lock sha256:…`; empty without one.
     """
 
     manifest_raw: bytes
@@ -100,6 +146,14 @@ class BuiltImage:
     layers: tuple[LayerBlob, ...]
     cached: bool = False
     warnings: tuple[str, ...] = field(default=())
+    packages: tuple[LockedPackage, ...] = ()
+    lock: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of everything that a node pulls."""
+        layers = sum(layer.descriptor.size for layer in self.layers)
+        return layers + len(self.config_raw) + len(self.manifest_raw)
 
     @property
     def descriptor(self) -> Descriptor:
@@ -112,73 +166,27 @@ class BuiltImage:
         return Descriptor(media.OCI_CONFIG, Digest.of(self.config_raw), len(self.config_raw))
 
 
-def find_entrypoint(service: Service, names: frozenset[str]) -> tuple[str, ...]:
-    """How the image starts.
-
-    Args:
-        service: its `entrypoint` wins.
-        names: the paths of the files in its directory.
-
-    Raises:
-        BuildError: the blueprint names none and no convention applies.
-    """
-    if service.entrypoint:
-        return service.entrypoint
-    if "main.py" in names:
-        return ("python3", f"/{APP_DIRECTORY}/main.py")
-    packages = sorted(name.removesuffix("/__main__.py") for name in names if name.endswith("/__main__.py"))
-    packages = [package for package in packages if "/" not in package and package.isidentifier()]
-    own = service.name.replace("-", "_")
-    if own in packages or len(packages) == 1:
-        return ("python3", "-m", own if own in packages else packages[0])
-    if "__main__.py" in names:
-        return ("python3", f"/{APP_DIRECTORY}")
-    if packages:
-        raise BuildError(
-            f"service {service.name} has no entrypoint (EntrypointAmbiguous): {', '.join(packages)} can all be run",
-            hint=f"set services.{service.name}.entrypoint in towpath.yaml, as in [python3, -m, {packages[0]}]",
-        )
-    dockerfile = next((name for name in _DOCKERFILES if name in names), None)
-    if dockerfile:
-        raise BuildError(
-            f"service {service.name} cannot be built from a {dockerfile} (EngineMissing): Towpath builds directories "
-            "with a main.py, a package with __main__.py, or an entrypoint, on the base host or any image",
-            hint=f"add a main.py, or set services.{service.name}.entrypoint and base in towpath.yaml",
-        )
-    raise BuildError(
-        f"service {service.name} has no entrypoint (EntrypointMissing): there is no main.py and no package with "
-        f"__main__.py in {service.path}",
-        hint=f"add a main.py, or set services.{service.name}.entrypoint in towpath.yaml",
-    )
-
-
-def compose_image(
-    request: BuildRequest, base: Base, layer: LayerBlob, diff_id: Digest, entrypoint: tuple[str, ...]
-) -> BuiltImage:
+def compose_image(request: BuildRequest, base: Base, added: Sequence[AddedLayer], start: Start) -> BuiltImage:
     """Configuration and manifest of a service's image."""
     created = format_rfc3339(request.committed_at)
     labels = image_labels(request, base, created)
-    told = {VERSION_VARIABLE: request.tag, COMMIT_VARIABLE: request.commit}
-    env = {**base.config.env, **{name: value for name, value in told.items() if value}, **request.service.env}
-    if "-m" in entrypoint:
-        # A pod may set another working directory; the package must be found all the same.
-        env.setdefault("PYTHONPATH", f"/{APP_DIRECTORY}")
-    history = History(created, f"towpath build {request.service.name}")
+    history = [History(created, layer.created_by) for layer in added]
+    keeps_start = not start.entrypoint
     config = replace(
         base.config,
-        env=env,
-        entrypoint=entrypoint,
-        cmd=(),
+        env=_environment(request, base, start),
+        entrypoint=base.config.entrypoint if keeps_start else start.entrypoint,
+        cmd=base.config.cmd if keeps_start else (),
         user=request.service.user,
-        working_dir=f"/{APP_DIRECTORY}",
+        working_dir=start.working_dir or base.config.working_dir,
         labels={**base.config.labels, **labels},
-        diff_ids=(*base.config.diff_ids, diff_id),
-        history=(*base.config.history, history),
+        diff_ids=(*base.config.diff_ids, *(layer.diff_id for layer in added)),
+        history=(*base.config.history, *history),
         created=created,
         exposed_ports=(f"{request.service.port}/tcp",),
     )
     config_raw = merge_config(base.config_raw, config)
-    layers = (*base.layers, layer)
+    layers = (*base.layers, *(layer.blob for layer in added))
     manifest = Manifest(
         config=Descriptor(media.OCI_CONFIG, Digest.of(config_raw), len(config_raw)),
         layers=tuple(blob.descriptor for blob in layers),
@@ -186,6 +194,21 @@ def compose_image(
     )
     raw = format_manifest(manifest)
     return BuiltImage(raw, media.OCI_MANIFEST, Digest.of(raw), config_raw, layers)
+
+
+def _environment(request: BuildRequest, base: Base, start: Start) -> dict[str, str]:
+    """The base's variables, then what the process is told about itself, then the service's own; paths are joined."""
+    told = {VERSION_VARIABLE: request.tag, COMMIT_VARIABLE: request.commit}
+    env = {**base.config.env, **{name: value for name, value in told.items() if value}, **request.service.env}
+    if start.import_path:
+        env["PYTHONPATH"] = ":".join([*_split(request.service.env.get("PYTHONPATH", "")), *start.import_path])
+    if start.program_path:
+        env["PATH"] = ":".join([*start.program_path, *_split(env.get("PATH", _DEFAULT_PATH))])
+    return env
+
+
+def _split(path: str) -> list[str]:
+    return [part for part in path.split(":") if part]
 
 
 def image_labels(request: BuildRequest, base: Base, created: str) -> dict[str, str]:

@@ -127,6 +127,8 @@ def _compose(cache: LayerCache, name: str, digest: Digest, layers: Sequence[Desc
         LayerBlob(
             replace(layer, media_type=_OCI_LAYER_TYPES.get(layer.media_type, layer.media_type)),
             cache.path(layer.digest),
+            shared=True,
+            home=Reference.parse(name).name,
         )
         for layer in layers
     ]

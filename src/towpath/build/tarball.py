@@ -15,6 +15,10 @@ ENTRY_TIME = 315532800
 _NAME_BYTES = 100
 _PREFIX_BYTES = 155
 _LARGEST_SIZE = 8**11 - 1
+# "ustar", version 00, user and group without names, device 0:0.
+_MAGIC_AND_DEVICE = b"ustar\x0000" + bytes(64) + b"%07o\0%07o\0" % (0, 0)
+_AFTER_DEVICE = 167
+_CONSTANT_SUM = sum(_MAGIC_AND_DEVICE) + 8 * 0x20
 
 
 def format_header(entry: Entry) -> bytes:
@@ -77,9 +81,9 @@ def _record(key: str, value: str) -> bytes:
 
 
 def _block(name: bytes, prefix: bytes, *, kind: bytes, mode: int, size: int, link: bytes) -> bytes:
-    head = b"%-100b%07o\0%07o\0%07o\0%011o\0%011o\0" % (b"", mode, 0, 0, size, ENTRY_TIME)
-    head = name.ljust(_NAME_BYTES, b"\0") + head[_NAME_BYTES:]
-    tail = kind + link.ljust(_NAME_BYTES, b"\0") + b"ustar\x0000" + bytes(64) + b"%07o\0%07o\0" % (0, 0)
-    tail = (tail + prefix.ljust(_PREFIX_BYTES, b"\0")).ljust(BLOCK - len(head) - 8, b"\0")
-    checksum = sum(head) + sum(tail) + 8 * 0x20
+    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, 0, 0, size, ENTRY_TIME)
+    head = name.ljust(_NAME_BYTES, b"\0") + numbers
+    tail = kind + link.ljust(_NAME_BYTES, b"\0") + _MAGIC_AND_DEVICE + prefix.ljust(_AFTER_DEVICE, b"\0")
+    # The sum counts its own field as eight blanks, and zeros count for nothing.
+    checksum = sum(name) + sum(numbers) + sum(kind) + sum(link) + sum(prefix) + _CONSTANT_SUM
     return head + b"%06o\0 " % checksum + tail

@@ -155,7 +155,7 @@ async def test_an_export_is_recognised_by_its_tree(builder: Builder, service: Pa
     second = await builder.build(request(copy, tree_id="a" * 40))
     third = await builder.build(request(service, tree_id="b" * 40))
 
-    assert (first.cached, second.cached, third.cached) == (False, True, False)
+    assert (first.cached, second.cached, third.cached) == (False, True, True), "the third was written, and was there"
     assert own_layer(third) == own_layer(first)
 
 
@@ -168,9 +168,9 @@ async def test_a_write_too_fresh_to_be_seen_in_the_metadata_is_not_missed(
     records = list((tmp_path / "c" / "records").iterdir())
     await builder.build(request(service))
 
-    # Base and content are recorded; the metadata key of a fresh directory is not.
-    assert len(records) == 2
-    assert len(list((tmp_path / "c" / "records").iterdir())) == 2
+    # The base is recorded; the metadata key of a fresh directory is not.
+    assert len(records) == 1
+    assert len(list((tmp_path / "c" / "records").iterdir())) == 1
 
 
 async def test_pushing_what_is_there_costs_one_request(
@@ -317,27 +317,27 @@ async def test_a_base_that_is_no_reference_is_the_users_to_mend(builder: Builder
         await builder.build(request(service, replace(SENSOR, base="Not A Reference")))
 
 
-async def test_requirements_on_the_host_base_are_refused_with_the_next_step(builder: Builder, service: Path) -> None:
+async def test_packages_that_are_not_locked_are_refused_with_the_command_that_locks_them(
+    builder: Builder, service: Path
+) -> None:
     (service / "requirements.txt").write_text("# comment\nflask==3.0\n")
 
-    with pytest.raises(BuildError, match="RequirementsUnsupported") as caught:
+    with pytest.raises(BuildError, match="Unlocked") as caught:
         await builder.build(request(service))
-    assert "services.sensor.base" in caught.value.hint
+    assert "uv pip compile --universal --generate-hashes requirements.txt" in caught.value.hint
 
 
-async def test_requirements_on_a_foreign_base_are_a_warning(
-    builder: Builder, service: Path, registry: MemoryRegistry
-) -> None:
+async def test_packages_that_the_base_brings_are_left_to_it(builder: Builder, service: Path) -> None:
     (service / "requirements.txt").write_text("flask==3.0\n")
-    image = await builder.build(request(service, replace(SENSOR, base=str(await push_base(registry)))))
+    image = await builder.build(request(service, replace(SENSOR, requirements=None)))
 
-    assert "must bring" in image.warnings[0]
+    assert (len(image.layers), image.packages) == (2, ())
 
 
 async def test_requirements_without_a_requirement_change_nothing(builder: Builder, service: Path) -> None:
     (service / "requirements.txt").write_text("\n# nothing yet\n")
 
-    assert (await builder.build(request(service))).warnings == ()
+    assert len((await builder.build(request(service))).layers) == 2
 
 
 async def test_a_directory_that_vanished_is_named_as_the_blueprint_names_it(builder: Builder, tmp_path: Path) -> None:

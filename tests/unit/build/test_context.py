@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.build.context import ContextError, content_key, read_chunks, read_context
+from towpath.build.context import ContextError, read_chunks, read_context
 from towpath.build.entries import Entry, Kind
 
 
@@ -40,11 +40,12 @@ def test_files_are_listed_in_name_order_with_their_execute_bit(service: Path) ->
     "name", [".git/HEAD", "lib/__pycache__/model.pyc", "old.pyc", ".venv/bin/python", ".towpath/state.db"]
 )
 def test_version_control_byte_code_and_tool_caches_are_left_out(service: Path, name: str) -> None:
-    before = content_key(read_context(service))
+    before = read_context(service)
     (service / name).parent.mkdir(parents=True, exist_ok=True)
     (service / name).write_bytes(b"x")
 
-    assert content_key(read_context(service)) == before
+    assert read_context(service).entries == before.entries
+    assert read_context(service, only=before.names() | {name}).entries == before.entries
 
 
 def test_an_empty_directory_is_left_out_as_git_does(service: Path) -> None:
@@ -135,14 +136,23 @@ def test_a_rewrite_that_keeps_size_and_time_changes_the_metadata_key(service: Pa
     assert read_context(service).metadata_key != before
 
 
-def test_the_content_key_knows_content_names_and_execute_bits_only(service: Path) -> None:
-    before = content_key(read_context(service))
+def test_of_a_file_only_name_size_and_execute_bit_are_kept(service: Path) -> None:
+    before = read_context(service).entries
     os.utime(service / "main.py", (1, 1))
     (service / "main.py").chmod(0o600)
-    assert content_key(read_context(service)) == before
+    assert read_context(service).entries == before
 
     (service / "main.py").chmod(0o755)
-    assert content_key(read_context(service)) != before
+    assert read_context(service).entries != before
+
+
+def test_whoever_knows_which_files_count_names_them(service: Path) -> None:
+    (service / "ignored.log").write_text("noise")
+    (service / "data").mkdir(exist_ok=True)
+    (service / "data" / "new.json").write_text("{}")
+    found = read_context(service, only=frozenset({"main.py", "data/new.json", "deleted.py"}))
+
+    assert [entry.path for entry in found.entries] == ["data/new.json", "main.py"]
 
 
 def test_a_file_that_grows_or_shrinks_after_the_walk_is_refused(service: Path) -> None:

@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pytest
 
 from towpath.blueprint.model import Service
-from towpath.build.entries import BuildError
-from towpath.build.image import Base, BuildRequest, LayerBlob, compose_image, find_entrypoint
+from towpath.build.image import AddedLayer, Base, BuildRequest, LayerBlob, Start, compose_image
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -62,9 +60,15 @@ def request(service: Service) -> BuildRequest:
     )
 
 
-def compose(service: Service, base: Base, entrypoint: tuple[str, ...] = ("python3", "/app/main.py")) -> ImageConfig:
-    image = compose_image(request(service), base, blob(b"layer"), Digest.of(b"diff"), entrypoint)
-    return parse_image_config(image.config_raw)
+MAIN = Start(("python3", "/app/main.py"), "/app")
+
+
+def added(*contents: bytes) -> list[AddedLayer]:
+    return [AddedLayer(blob(content), Digest.of(b"diff of " + content), f"add {content!r}") for content in contents]
+
+
+def compose(service: Service, base: Base, start: Start = MAIN) -> ImageConfig:
+    return parse_image_config(compose_image(request(service), base, added(b"layer"), start).config_raw)
 
 
 def test_the_service_runs_as_nobody_in_app_with_its_port_exposed() -> None:
@@ -110,9 +114,7 @@ def test_the_bases_command_does_not_become_arguments_of_ours() -> None:
 
 
 def test_the_bases_layers_history_and_unknown_fields_stay_untouched() -> None:
-    image = compose_image(
-        request(Service("sensor", "services/sensor")), make_base(), blob(b"layer"), Digest.of(b"diff"), ("x",)
-    )
+    image = compose_image(request(Service("sensor", "services/sensor")), make_base(), added(b"layer"), MAIN)
     document = orjson.loads(image.config_raw)
     manifest = parse_manifest(image.manifest_raw)
 
@@ -120,7 +122,7 @@ def test_the_bases_layers_history_and_unknown_fields_stay_untouched() -> None:
     assert len(document["history"]) == 2
     assert document["config"]["Volumes"] == {"/data": {}}
     assert document["author"] == "someone"
-    assert document["rootfs"]["diff_ids"] == [str(Digest.of(b"base")), str(Digest.of(b"diff"))]
+    assert document["rootfs"]["diff_ids"] == [str(Digest.of(b"base")), str(Digest.of(b"diff of layer"))]
     assert isinstance(manifest, Manifest)
     assert [layer.digest for layer in manifest.layers] == [Digest.of(b"base layer"), Digest.of(b"layer")]
 
@@ -133,56 +135,37 @@ def test_the_bases_labels_stay_below_ours_and_its_digest_is_recorded() -> None:
     assert labels["org.opencontainers.image.base.digest"] == str(Digest.of(b"manifest"))
 
 
-def test_a_package_is_found_wherever_a_pod_works() -> None:
-    config = compose(Service("sensor", "services/sensor"), host(), ("python3", "-m", "sensor"))
+def test_import_and_program_paths_are_joined_to_what_is_there() -> None:
+    start = Start(("x",), "/app", import_path=("/app", "/opt/dependencies"), program_path=("/opt/dependencies/bin",))
+    config = compose(Service("sensor", "services/sensor"), make_base(), start)
+    own = compose(Service("sensor", "services/sensor", env={"PYTHONPATH": "/mine"}), make_base(), start)
 
-    assert config.env["PYTHONPATH"] == "/app"
+    assert config.env["PYTHONPATH"] == "/app:/opt/dependencies"
+    assert config.env["PATH"] == "/opt/dependencies/bin:/usr/bin"
+    assert own.env["PYTHONPATH"] == "/mine:/app:/opt/dependencies"
+
+
+def test_each_layer_upon_the_base_has_its_line_in_the_history() -> None:
+    image = compose_image(request(Service("s", "services/s")), host(), added(b"packages", b"own"), MAIN)
+    config = parse_image_config(image.config_raw)
+
+    assert config.diff_ids[1:] == (Digest.of(b"diff of packages"), Digest.of(b"diff of own"))
+    assert [line.created_by for line in config.history] == ["add b'packages'", "add b'own'"]
+    assert image.size > sum(layer.descriptor.size for layer in image.layers)
+
+
+def test_without_an_entrypoint_the_base_starts_as_it_always_does() -> None:
+    config = compose(Service("site", "services/site"), make_base(), Start((), ""))
+
+    assert (config.entrypoint, config.cmd) == (("/init",), ("serve",))
 
 
 def test_equal_input_gives_equal_bytes_and_a_manifest_that_names_its_config() -> None:
     service = Service("sensor", "services/sensor", env={"B": "2", "A": "1"})
-    one, two = (compose_image(request(service), host(), blob(b"l"), Digest.of(b"d"), ("x",)) for _ in range(2))
+    one, two = (compose_image(request(service), host(), added(b"l"), MAIN) for _ in range(2))
 
     assert (one.manifest_raw, one.config_raw) == (two.manifest_raw, two.config_raw)
     manifest = parse_manifest(one.manifest_raw, one.media_type)
     assert isinstance(manifest, Manifest)
     assert manifest.config == one.config_descriptor
     assert one.descriptor.digest == Digest.of(one.manifest_raw)
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ({"main.py", "sensor/__main__.py"}, ("python3", "/app/main.py")),
-        ({"sensor/__main__.py", "sensor/__init__.py"}, ("python3", "-m", "sensor")),
-        ({"other/__main__.py"}, ("python3", "-m", "other")),
-        ({"__main__.py"}, ("python3", "/app")),
-        ({"a/__main__.py", "my_sensor/__main__.py"}, ("python3", "-m", "my_sensor")),
-        ({"Dockerfile", "main.py"}, ("python3", "/app/main.py")),
-    ],
-)
-def test_conventions_find_the_entrypoint(names: set[str], expected: tuple[str, ...]) -> None:
-    assert find_entrypoint(Service("my-sensor", "services/my-sensor"), frozenset(names)) == expected
-
-
-def test_the_blueprints_entrypoint_wins() -> None:
-    service = Service("sensor", "services/sensor", entrypoint=("python3", "/app/serve.py"))
-
-    assert find_entrypoint(service, frozenset({"main.py"})) == ("python3", "/app/serve.py")
-
-
-@pytest.mark.parametrize(
-    ("names", "reason"),
-    [
-        ({"Dockerfile", "app.go"}, "EngineMissing"),
-        ({"Containerfile"}, "EngineMissing"),
-        ({"README.md"}, "EntrypointMissing"),
-        ({"sub/dir/__main__.py"}, "EntrypointMissing"),
-        ({"a/__main__.py", "b/__main__.py"}, "EntrypointAmbiguous"),
-    ],
-)
-def test_without_an_entrypoint_the_error_names_the_next_step(names: set[str], reason: str) -> None:
-    with pytest.raises(BuildError, match=reason) as caught:
-        find_entrypoint(Service("sensor", "services/sensor"), frozenset(names))
-
-    assert "services.sensor.entrypoint" in caught.value.hint
