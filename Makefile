@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes conformance bench docs recording lock clean
+.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes conformance conformance-registry bench docs recording lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,7 +39,7 @@ contracts: $(STAMP)
 coverage: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults and not kubernetes" --cov --cov-report=term --cov-fail-under=85
 
-test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: skopeo podman buildah runc containerd prometheus)
+test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: docker-registry skopeo podman buildah runc containerd prometheus)
 	$(BIN)/python -m pytest -m judge
 
 test-faults: $(STAMP)  ## kill -9 at arbitrary moments, a full disk, a lost network
@@ -53,6 +53,9 @@ test-kubernetes: $(STAMP) $(if $(KUBECONFIG),,kubernetes)  ## judge by a real Ku
 
 conformance: $(STAMP) kubernetes  ## run the contract on all clusters and write docs/conformance.md from the results
 	$(BIN)/python -m pytest tests/contract tests/kubernetes --conformance docs/conformance.md
+
+conformance-registry: $(STAMP)  ## examine the registry, and Debian's docker-registry beside it; writes its part of the same document
+	$(BIN)/python -m pytest tests/conformance --conformance docs/conformance.md
 
 bench: $(STAMP)  ## measure; writes the tables of docs/performance.md (buildah is compared when present)
 	$(BIN)/python -m bench

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from conformance.registry.document import format_registry
 from contract.conformance import format_conformance
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
 
 # The parts of docs/conformance.md, in this order: which tests report in it, and what writes it.
 PARTS = {
+    "registry": (("conformance/registry/",), format_registry),
     "kubernetes": (("contract/resource_client", "kubernetes/test_"), format_conformance),
 }
 
@@ -54,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     from conformance.document import Result, replace_part
 
     results = [
-        Result(report.nodeid, outcome, getattr(report, "wasxfail", ""))
+        Result(report.nodeid, outcome, getattr(report, "wasxfail", ""), dict(getattr(report, "user_properties", ())))
         for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
         for report in terminalreporter.stats.get(outcome, [])
     ]

@@ -4,8 +4,8 @@ A part stands between two comments that name it. To add one: an entry in `PARTS`
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 HEAD = """# Conformance
 
@@ -15,11 +15,12 @@ What was tested, by whom and with what result. Each part is written by the run t
 
 @dataclass(frozen=True)
 class Result:
-    """One test. `reason` says why it differs on purpose."""
+    """One test. `reason` says why it differs on purpose, `properties` are what it recorded."""
 
     nodeid: str
     outcome: str
     reason: str = ""
+    properties: Mapping[str, object] = field(default_factory=dict)
 
 
 def replace_part(document: str, name: str, text: str, *, order: Iterable[str]) -> str:

@@ -44,3 +44,13 @@ def test_a_suite_writes_its_own_part_and_leaves_the_others() -> None:
     assert find_parts(again) == {"one": "## First, again", "three": "## Third\n\n- a"}
     assert again.index("## First") < again.index("## Third")
     assert replace_part(again, "one", "## First", order=order) == document
+
+
+def test_the_registry_fails_and_skips_nothing_beside_the_reference() -> None:
+    rows = [line.strip("| ").split(" | ") for line in find_parts(DOCUMENT.read_text())["registry"].splitlines()]
+    totals = {(row[0].split()[0], row[1]): row[3:] for row in rows if row[1:2] in (["1.1"], ["dev"])}
+    for version in ("1.1", "dev"):
+        passed, *others = totals["Towpath", version]
+        assert int(passed) > 800
+        assert others == ["0", "0", "0"]
+        assert int(totals["docker-registry", version][1]) > 0

@@ -33,14 +33,16 @@ def format_facets(runs: Sequence[Results]) -> str:
     """Facets by runs: for each, how many of its checks passed."""
     head = "| facet |" + "".join(f" {run.registry}, {run.version} |" for run in runs)
     rows = [head + "\n|---|" + "---|" * len(runs) + "\n"]
-    rows.extend(f"| {facet} |" + "".join(f" {_share(run, facet)} |" for run in runs) + "\n" for facet in Facet)
+    for number, facet in enumerate(Facet, 1):
+        rows.append(f"| {number} {facet} |" + "".join(f" {_share(run, facet)} |" for run in runs) + "\n")
     return "".join(rows)
 
 
 def format_table(run: Results) -> str:
-    """Data sets by facets, one sign a cell; an empty cell where the two do not meet."""
+    """Data sets by facets, by their numbers; one sign a cell, none where the two do not meet."""
     facets = facets_of(run.version)
-    rows = ["| data set |" + "".join(f" {facet} |" for facet in facets) + "\n|---|" + ":-:|" * len(facets) + "\n"]
+    numbers = "".join(f" {list(Facet).index(facet) + 1} |" for facet in facets)
+    rows = [f"| data set |{numbers}\n|---|{':-:|' * len(facets)}\n"]
     for title in run.data_sets:
         cells = "".join(f" {SIGNS[run.find_cell(facet, title)]} |" for facet in facets)
         rows.append(f"| {title} |{cells}\n")
@@ -50,7 +52,7 @@ def format_table(run: Results) -> str:
 def _share(run: Results, facet: Facet) -> str:
     mine = [check for check in run.checks if facet in check.facets]
     if not mine:
-        return "not in this version"
+        return "not reached" if facet in facets_of(run.version) else "not in this version"
     passed = sum(check.outcome is Outcome.PASS for check in mine)
     worst = run.find_facet(facet)
     return f"{passed} of {len(mine)}" + ("" if worst is Outcome.PASS else f", {SIGNS[worst]}")
