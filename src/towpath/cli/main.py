@@ -32,6 +32,8 @@ COMMANDS = {
     "hold": "Pause, or resume, automation for an environment.",
     "reconcile": "Compare an environment with Git at once.",
     "registry": "Look after the platform's registry.",
+    "robot": "Accounts for machines that use the registry.",
+    "secrets": "List and rotate the pull secrets of environments.",
     "mirror": "Copy releases to or from an outside registry.",
     "doctor": "Check the machine and the platform.",
     "webhook": "Print what to enter in a forge's webhook settings.",

@@ -156,9 +156,10 @@ class RobotFile:
     @contextmanager
     def _writing(self) -> Iterator[dict[str, Robot]]:
         """The robots as they are, to be changed; written when the block ends well."""
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = -1
         try:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._stamp = None
             self._refresh()
@@ -166,8 +167,14 @@ class RobotFile:
             yield robots
             document = {"version": FORMAT, "robots": [_format_robot(robots[name]) for name in sorted(robots)]}
             write_durably(self._path, json.dumps(document, indent=2).encode() + b"\n", mode=0o600)
+        except OSError as error:
+            raise TowpathError(
+                f"robots of {self._root} cannot be changed ({type(error).__name__}): {error.strerror}",
+                hint="is the directory yours, and is there space?",
+            ) from error
         finally:
-            os.close(descriptor)
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _refresh(self) -> None:
         try:

@@ -1,20 +1,18 @@
 """The routes of the platform API about who may use the registry: robots, and the pull secrets of environments."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.routing import Route
 
-from towpath.aio.clock import Clock, format_rfc3339
+from towpath.aio.clock import Clock
 from towpath.errors import UserError
-from towpath.registry.accounts import Grant
-from towpath.registry.robots import ACTIONS, Made, Robot, RobotFile
+from towpath.registry.robot_documents import LastUsed, made_document, parse_grants, robot_document
+from towpath.registry.robots import RobotFile
 from towpath.web.answers import Document, Guard, read_document
 from towpath.web.documents import text_field
 
-LastUsed = Callable[[str, str], float | None]
 LONGEST_SECONDS = 100 * 365 * 86_400.0
 
 
@@ -78,13 +76,13 @@ class AccountsApi:
             now=now,
             expires_at=now + lifetime if lifetime else None,
         )
-        return self._made(made)
+        return made_document(made, registry=self.registry, now=self.clock.now())
 
     async def _rotate_robot(self, request: Request) -> Document:
         body = await read_document(request)
         overlap = _seconds(body, "overlap_seconds")
         made = self.robots.rotate(text_field(body, "name"), now=self.clock.now(), overlap_seconds=overlap)
-        return self._made(made)
+        return made_document(made, registry=self.registry, now=self.clock.now())
 
     async def _revoke_robot(self, request: Request) -> Document:
         body = await read_document(request)
@@ -97,39 +95,6 @@ class AccountsApi:
     async def _rotate_secrets(self, request: Request) -> Document:
         body = await read_document(request)
         return {"environments": self.pull_secrets.rotate(text_field(body, "environment"))}
-
-    def _made(self, made: Made) -> Document:
-        document = robot_document(made.robot, now=self.clock.now(), last_used=self.last_used)
-        return {"registry": self.registry, "robot": document, "secret": made.secret}
-
-
-def robot_document(robot: Robot, *, now: float, last_used: LastUsed | None = None) -> Document:
-    """A robot without its secret."""
-    known = [last_used(robot.name, one.id) for one in robot.secrets] if last_used else []
-    uses = [at for at in known if at is not None]
-    return {
-        "name": robot.name,
-        "repositories": [grant.repository_glob for grant in robot.grants],
-        "allow": sorted({action for grant in robot.grants for action in grant.actions}),
-        "created": format_rfc3339(robot.created_at),
-        "rotated": None if robot.rotated_at is None else format_rfc3339(robot.rotated_at),
-        "expires": None if robot.expires_at is None else format_rfc3339(robot.expires_at),
-        "expired": robot.expires_at is not None and robot.expires_at <= now,
-        "secrets": sum(one.is_valid(now) for one in robot.secrets),
-        "last_used": format_rfc3339(max(uses)) if uses else None,
-    }
-
-
-def parse_grants(repositories: object, allow: object) -> list[Grant]:
-    """What a robot may do, from lists of repositories and of permissions. Raises UserError."""
-    if not isinstance(repositories, list) or not repositories:
-        raise UserError("robot cannot be made (NoRepository): it needs a repository", hint="--repository 'home/*'")
-    if not isinstance(allow, list) or not allow or not all(name in ACTIONS for name in allow):
-        raise UserError(
-            f"robot cannot be made (BadPermission): expected some of {', '.join(ACTIONS)}, got {allow!r:.80}"
-        )
-    actions = frozenset().union(*(ACTIONS[name] for name in allow))
-    return [Grant(str(repository), actions) for repository in repositories]
 
 
 def _seconds(body: Document, name: str) -> float:

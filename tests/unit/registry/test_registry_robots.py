@@ -8,7 +8,7 @@ import pytest
 
 from fakes.clock import START, VirtualClock
 from fakes.registry_api import Api, open_api
-from towpath.errors import ConflictError, IntegrityError, NotFoundError, UserError
+from towpath.errors import ConflictError, IntegrityError, NotFoundError, TowpathError, UserError
 from towpath.http.credentials import SecretChecker
 from towpath.registry.accounts import Accounts, Grant
 from towpath.registry.robots import ACTIONS, FILE, RobotFile
@@ -168,3 +168,9 @@ def test_a_file_of_another_version_is_left_alone(robots: RobotFile, tmp_path: Pa
     assert robots.find("ci") is None
     with pytest.raises(UserError, match="Version"):
         robots.revoke("ci")
+
+
+def test_a_directory_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TowpathError, match="cannot be changed"):
+        RobotFile(tmp_path / "file" / "registry").create("ci", PUSHER, now=START)
