@@ -56,7 +56,7 @@ class Pipeline:
         publication = Publication(self.client)
         commit_run = CommitRun(
             source=source,
-            builder=ServiceBuilder(self.builder, platform=host_platform(), source_url=""),
+            builder=ServiceBuilder(self.builder, platforms=[host_platform()], source_url=""),
             publication=publication,
             recorder=self.recorder,
             clock=clock,

@@ -1,7 +1,7 @@
 """An image builder behind `ci.ports.ImageBuilder`: makes tiny real images, remembers what it built, fails on demand."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -41,10 +41,15 @@ class FakePendingImage:
     def descriptor(self) -> Descriptor:
         return Descriptor(media.OCI_MANIFEST, Digest.of(self.manifest), len(self.manifest))
 
-    async def push(self, repository: Reference) -> None:
+    @property
+    def size(self) -> int:
+        return len(self.layer) + len(self.config) + len(self.manifest)
+
+    async def push(self, repository: Reference, *, on_sent: Callable[[int], None] = lambda _count: None) -> None:
         for content in (self.layer, self.config):
             descriptor = Descriptor(media.OCI_LAYER, Digest.of(content), len(content))
-            await self.registry.push_blob(repository, descriptor, partial(_one, content))
+            if await self.registry.push_blob(repository, descriptor, partial(_one, content)):
+                on_sent(len(content))
         await self.registry.push_manifest(
             repository.with_digest(self.descriptor.digest), self.manifest, media.OCI_MANIFEST
         )

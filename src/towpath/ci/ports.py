@@ -1,6 +1,6 @@
 """What CI needs from the source, the builder, the registry and the timeline. The server wires them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +31,17 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class BuildJob:
-    """A service to be built from an exported directory that is exactly the tree `tree_id`."""
+    """A service to be built.
+
+    Attributes:
+        service: from the blueprint.
+        context: its directory.
+        commit: the full id of the commit it is built from; empty outside of Git.
+        tree_id: Git's id of the tree that the directory is exactly; empty when it may differ from any.
+        committed_at: time of the commit, in seconds since the epoch.
+        tag: the artifact tag.
+        only: the files of the directory that count; None for all.
+    """
 
     service: Service
     context: Path
@@ -39,6 +49,7 @@ class BuildJob:
     tree_id: str
     committed_at: float
     tag: str
+    only: frozenset[str] | None = None
 
 
 class SourceTrees(Protocol):
@@ -83,8 +94,13 @@ class PendingImage(Protocol):
         """What a person should know though the build went well."""
         ...
 
-    async def push(self, repository: Reference) -> None:
-        """Put it into a repository by digest. Raises RemoteError and IntegrityError."""
+    @property
+    def size(self) -> int:
+        """Bytes of everything that a node pulls."""
+        ...
+
+    async def push(self, repository: Reference, *, on_sent: Callable[[int], None]) -> None:
+        """Put it into a repository by digest; `on_sent` is told the bytes. Raises RemoteError and IntegrityError."""
         ...
 
 

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 from towpath.blueprint.model import Blueprint
+from towpath.ci.batch import repository_of
 from towpath.ci.ports import ArtifactStore
 from towpath.ci.sets import SETS_REPOSITORY, ArtifactSet, format_set, parse_set
 from towpath.errors import ConflictError, RemoteError
@@ -163,11 +164,6 @@ class Publication:
             if error.cause is not PullCause.NOT_FOUND:
                 raise
             return None
-
-
-def repository_of(blueprint: Blueprint, service: str) -> Reference:
-    """Where a service's images live."""
-    return Reference.parse(blueprint.image(service))
 
 
 def _sets(blueprint: Blueprint) -> Reference:

@@ -3,43 +3,29 @@
 1. Read the commit; a set that was published before is only rolled forward.
 2. Plan: which services are affected, which images are carried; a carried image that is gone is built again.
 3. Export the affected directories, side by side.
-4. Build them, side by side, at most `parallel` at once. One failure does not stop the others: all are reported.
+4. Build them, side by side (`batch`). One failure does not stop the others: all are reported.
 5. Push the images by digest, then publish the set; nothing is published unless every service has its image.
 
 A run has no memory: started again at any point it finds what is done by asking the registry.
 """
 
 import asyncio
-import logging
 import shutil
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from towpath.aio.clock import Clock, format_rfc3339
-from towpath.ci.plan import Build, SetPlan, plan_rebuild, plan_set
-from towpath.ci.ports import BuildJob, ImageBuilder, PendingImage, Recorder, Snapshot, SourceTrees
-from towpath.ci.publication import Publication, TagCollisionError, repository_of
+from towpath.ci.batch import Batch, ServiceRun
+from towpath.ci.plan import SetPlan, plan_rebuild, plan_set
+from towpath.ci.ports import ImageBuilder, Recorder, Snapshot, SourceTrees
+from towpath.ci.publication import Publication, TagCollisionError
 from towpath.ci.report import ServiceOutcome, ServiceReport
 from towpath.ci.sets import SETS_REPOSITORY, Artifact, ArtifactSet
 from towpath.errors import TowpathError, UserError
 from towpath.oci.tags import sha_tag
 
-log = logging.getLogger(__name__)
-
 # Eight: a revert finds the image it goes back to, and a push of a few commits the set below them, in one round.
 _ASKED_AT_ONCE = 8
-
-
-@dataclass(slots=True)
-class ServiceRun:
-    """A service on its way through the steps; the first error ends its way."""
-
-    build: Build
-    context: Path
-    image: PendingImage | None = None
-    error: Exception | None = None
-    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -104,12 +90,10 @@ class CommitRun:
             parallel: how many services are worked on at once, over all runs.
         """
         self._source = source
-        self._builder = builder
+        self._batch = Batch(builder, source.export, clock=clock, parallel=parallel)
         self._publication = publication
         self._recorder = recorder
-        self._clock = clock
         self.workdir = workdir
-        self._gate = asyncio.Semaphore(parallel)
 
     async def run(self, snapshot: Snapshot) -> Result:
         """Bring the set of a commit into being, or say what kept it from that.
@@ -127,16 +111,16 @@ class CommitRun:
         directory = self.workdir / snapshot.commit
         runs = [ServiceRun(build, directory / build.service.name) for build in plan.builds]
         try:
-            await self._all(runs, lambda run: self._export(snapshot, run))
+            await self._batch.export(snapshot, runs)
             self._stamp(snapshot, "fetched")
-            await self._all(runs, lambda run: self._build(snapshot, run))
+            await self._batch.build(snapshot, runs, tag=sha_tag(snapshot.commit))
         finally:
             await asyncio.to_thread(remove_tree, directory)
         result = Result(None, runs, plan.carried, plan.removed)
         if result.errors:
             return result
         self._stamp(snapshot, "built")
-        await self._all(runs, lambda run: self._push(snapshot, run))
+        await self._batch.push(snapshot.blueprint, runs)
         if not result.errors:
             result.artifact_set = _complete(snapshot, plan, runs)
             await self._publication.publish(snapshot.blueprint, result.artifact_set)
@@ -172,41 +156,6 @@ class CommitRun:
             return await self._publication.find_set(snapshot.blueprint, ancestor)
         except (UserError, TagCollisionError):
             return None  # a foreign or unreadable set is no help, and no harm
-
-    async def _export(self, snapshot: Snapshot, run: ServiceRun) -> None:
-        await asyncio.to_thread(run.context.parent.mkdir, parents=True, exist_ok=True)
-        await self._source.export(snapshot.commit, run.build.service.path, run.context)
-
-    async def _build(self, snapshot: Snapshot, run: ServiceRun) -> None:
-        run.image = await self._builder.build(
-            BuildJob(
-                service=run.build.service,
-                context=run.context,
-                commit=snapshot.commit,
-                tree_id=run.build.tree_id,
-                committed_at=snapshot.committed_at,
-                tag=sha_tag(snapshot.commit),
-            )
-        )
-
-    async def _push(self, snapshot: Snapshot, run: ServiceRun) -> None:
-        if run.image is not None:
-            await run.image.push(repository_of(snapshot.blueprint, run.build.service.name))
-
-    async def _all(self, runs: list[ServiceRun], step: Callable[[ServiceRun], Awaitable[None]]) -> None:
-        await asyncio.gather(*(self._one(run, step) for run in runs if run.error is None))
-
-    async def _one(self, run: ServiceRun, step: Callable[[ServiceRun], Awaitable[None]]) -> None:
-        async with self._gate:
-            started = self._clock.monotonic()
-            try:
-                await step(run)
-            except Exception as error:  # reported per service, whatever it is
-                run.error = error
-                if not isinstance(error, TowpathError | OSError):
-                    log.exception("service %s failed unexpectedly", run.build.service.name)
-            finally:
-                run.seconds += self._clock.monotonic() - started
 
     def _stamp(self, snapshot: Snapshot, *stages: str) -> None:
         for stage in stages:

@@ -1,12 +1,15 @@
 """What CI asks for, made of the repository and the builder: two adapters of `ci.ports`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
 from towpath.build.image import BuildRequest, BuiltImage
-from towpath.ci.ports import BuildJob, PendingImage, Snapshot
+from towpath.build.index import BuiltIndex, compose_index
+from towpath.build.pusher import OnSent, ignore_sent
+from towpath.ci.ports import BuildJob, Snapshot
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
@@ -51,58 +54,75 @@ class RepositoryTrees:
 
 @dataclass(slots=True)
 class BuiltService:
-    """`ci.ports.PendingImage` over a built image, which is attested on its way into the registry."""
+    """`ci.ports.PendingImage` over built images, one a platform, which are attested on their way into the registry."""
 
     builder: Builder
-    image: BuiltImage
-    request: BuildRequest
+    images: tuple[tuple[BuildRequest, BuiltImage], ...]
     attestor: Attestor | None = None
     unattested: tuple[str, ...] = ()
 
     @property
+    def whole(self) -> BuiltImage | BuiltIndex:
+        """What a tag is to name: the image, or the index over those of several platforms."""
+        images = [image for _, image in self.images]
+        return images[0] if len(images) == 1 else compose_index(images)
+
+    @property
     def descriptor(self) -> Descriptor:
         """Of its manifest."""
-        return Descriptor(self.image.media_type, self.image.digest, len(self.image.manifest_raw))
+        return self.whole.descriptor
 
     @property
     def cached(self) -> bool:
         """Whether its layers were there already."""
-        return self.image.cached
+        return self.whole.cached
+
+    @property
+    def size(self) -> int:
+        """Bytes of everything that a node pulls."""
+        return self.whole.size
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know though the build went well."""
-        return (*self.image.warnings, *self.unattested)
+        return (*self.whole.warnings, *self.unattested)
 
-    async def push(self, repository: Reference) -> None:
+    async def push(self, repository: Reference, *, on_sent: OnSent = ignore_sent) -> None:
         """Put it into a repository by digest, with what attests it; no tag moves before both are there."""
-        await self.builder.push(self.image, repository)
-        if self.attestor is not None:
-            self.unattested = await self.attestor.attach(self.request, self.image, repository)
+        for request, image in self.images:
+            await self.builder.push(image, repository, on_sent=on_sent)
+            if self.attestor is not None:
+                self.unattested += await self.attestor.attach(request, image, repository)
+        if len(self.images) > 1:
+            await self.builder.push(self.whole, repository, on_sent=on_sent)
 
 
 class ServiceBuilder:
     """`ci.ports.ImageBuilder` over the builder."""
 
     def __init__(
-        self, builder: Builder, *, platform: Platform, source_url: str, attestor: Attestor | None = None
+        self, builder: Builder, *, platforms: Sequence[Platform], source_url: str, attestor: Attestor | None = None
     ) -> None:
         """Set up; without an attestor, images go out with nothing attached."""
         self._builder = builder
         self._attestor = attestor
-        self._platform = platform
+        self._platforms = tuple(platforms)
         self._source_url = source_url
 
-    async def build(self, job: BuildJob) -> PendingImage:
-        """Build a service."""
-        request = BuildRequest(
-            service=job.service,
-            context=job.context,
-            commit=job.commit,
-            tree_id=job.tree_id,
-            source_url=self._source_url,
-            committed_at=job.committed_at,
-            tag=job.tag,
-            platform=self._platform,
-        )
-        return BuiltService(self._builder, await self._builder.build(request), request, self._attestor)
+    async def build(self, job: BuildJob) -> BuiltService:
+        """Build a service for every platform."""
+        images = []
+        for platform in self._platforms:
+            request = BuildRequest(
+                service=job.service,
+                context=job.context,
+                commit=job.commit,
+                tree_id=job.tree_id,
+                source_url=self._source_url,
+                committed_at=job.committed_at,
+                tag=job.tag,
+                platform=platform,
+                only=job.only,
+            )
+            images.append((request, await self._builder.build(request)))
+        return BuiltService(self._builder, tuple(images), self._attestor)

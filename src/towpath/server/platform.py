@@ -274,7 +274,7 @@ class Platform:
             source=trees,
             builder=ServiceBuilder(
                 builder,
-                platform=self._image_platform,
+                platforms=[self._image_platform],
                 source_url=self._settings.remote or f"http://{self._settings.address}/git/{self.name}.git",
                 attestor=attestor,
             ),

@@ -5,7 +5,8 @@ import pytest
 from fakes.image_builder import FakePendingImage
 from fakes.memory_registry import MemoryRegistry
 from towpath.blueprint.model import Blueprint
-from towpath.ci.publication import ArtifactsLostError, Publication, TagCollisionError, repository_of
+from towpath.ci.batch import repository_of
+from towpath.ci.publication import ArtifactsLostError, Publication, TagCollisionError
 from towpath.ci.sets import Artifact, ArtifactSet
 from towpath.errors import RemoteError
 from towpath.oci.image import ImageConfig, format_image_config

@@ -7,12 +7,18 @@ from typing import Any
 import pytest
 
 from fakes.observed import Observed
-from towpath.build.image import BuildRequest
+from towpath.build.image import BuildRequest, BuiltImage
 from towpath.ci.ports import BuildJob
 from towpath.errors import NotFoundError
+from towpath.oci.descriptor import Descriptor
+from towpath.oci.digest import Digest
+from towpath.oci.image import ImageConfig, format_image_config
+from towpath.oci.manifest import Index, Manifest, format_manifest, parse_manifest
 from towpath.oci.platform import Platform
 from towpath.server.blueprints import Blueprints
 from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
+
+ARM64, AMD64 = Platform("linux", "arm64"), Platform("linux", "amd64")
 
 
 @pytest.fixture
@@ -64,13 +70,13 @@ class FakeBuilder:
     async def build(self, request: BuildRequest) -> Any:
         self.requests.append(request)
 
-        class Image:
-            media_type, digest, manifest_raw, cached, warnings = "type", "sha256:1", b"1234", True, ("careful",)
+        config = format_image_config(ImageConfig(request.platform))
+        manifest = Manifest(Descriptor("config", Digest.of(config), len(config)), ())
+        raw = format_manifest(manifest)
+        return BuiltImage(raw, manifest.media_type, Digest.of(raw), config, (), cached=True, warnings=("careful",))
 
-        return Image()
-
-    async def push(self, image: object, repository: object) -> None:
-        del image
+    async def push(self, image: object, repository: object, *, on_sent: object) -> None:
+        del image, on_sent
         self.pushed.append(repository)
 
 
@@ -78,7 +84,7 @@ async def test_a_job_becomes_a_build_for_this_platform(observed: Observed, tmp_p
     head = await observed.world.head()
     service = (await observed.world.blueprint(head)).get_service("sensor")
     builder: Any = FakeBuilder()
-    adapter = ServiceBuilder(builder, platform=Platform("linux", "arm64"), source_url="https://git.example/lab")
+    adapter = ServiceBuilder(builder, platforms=[ARM64], source_url="https://git.example/lab")
     image = await adapter.build(BuildJob(service, tmp_path, head, "tree", 1.0, "sha-1234567"))
     reference: Any = "registry/sensor"
     await image.push(reference)
@@ -86,5 +92,22 @@ async def test_a_job_becomes_a_build_for_this_platform(observed: Observed, tmp_p
     (request,) = builder.requests
     assert (request.platform.architecture, request.source_url) == ("arm64", "https://git.example/lab")
     assert (request.commit, request.tree_id, request.tag) == (head, "tree", "sha-1234567")
-    assert (image.descriptor.size, image.cached, image.warnings) == (4, True, ("careful",))
+    assert (image.cached, image.warnings) == (True, ("careful",))
+    assert image.size == image.descriptor.size + len(image.images[0][1].config_raw)
     assert builder.pushed == ["registry/sensor"]
+
+
+async def test_several_platforms_become_one_index_pushed_after_its_images(observed: Observed, tmp_path: Path) -> None:
+    head = await observed.world.head()
+    service = (await observed.world.blueprint(head)).get_service("sensor")
+    builder: Any = FakeBuilder()
+    adapter = ServiceBuilder(builder, platforms=[ARM64, AMD64], source_url="")
+    image = await adapter.build(BuildJob(service, tmp_path, head, "tree", 1.0, "sha-1234567"))
+    reference: Any = "registry/sensor"
+    await image.push(reference)
+
+    index = parse_manifest(image.whole.manifest_raw)
+    assert isinstance(index, Index)
+    assert [entry.platform for entry in index.manifests] == [AMD64, ARM64]
+    assert image.warnings == ("careful",)
+    assert len(builder.pushed) == 3
