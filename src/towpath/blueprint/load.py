@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from towpath.blueprint import fields
 from towpath.blueprint.document import BlueprintError, Document, Entries
 from towpath.blueprint.environments import read_environments
+from towpath.blueprint.keeping import read_keeping
 from towpath.blueprint.model import (
     BLUEPRINT_FILE,
     DEFAULT_BRANCH,
@@ -25,7 +26,7 @@ from towpath.blueprint.model import (
 from towpath.blueprint.services import read_services
 from towpath.blueprint.tree import Tree
 
-KEYS = ("name", "registry", "branch", "channel", "services", "environments")
+KEYS = ("name", "registry", "branch", "channel", "services", "environments", "keeper")
 
 _REGISTRY = re.compile(r"[a-zA-Z0-9.\-]+(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+")
 # git check-ref-format, without the corners that no branch name of a person reaches.
@@ -65,6 +66,7 @@ def load_blueprint(
         channel=_channel(root),
         services=read_services(root.mapping("services"), tree),
         environments=read_environments(root.mapping("environments"), tree),
+        keeping=read_keeping(root.mapping("keeper")),
     )
     if document.problems:
         raise BlueprintError(document.problems)

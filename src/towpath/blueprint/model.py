@@ -111,6 +111,31 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """What the embedded registry keeps.
+
+    Attributes:
+        collects_daily: whether unneeded images are removed by themselves.
+        history_seconds: what an overlay named at any commit within it stays. 90 days: a season of looking back.
+        releases: how many of the last good releases of each environment stay, however old.
+        sets: how many of the newest sets stay.
+        grace_seconds: what was pushed or asked for within it stays. Two hours: longer than any push takes.
+        outside_tags: how many tags stay in a repository of no service; None for all of them.
+        scrub_seconds: how often everything is read again to find bit rot; None for never.
+        quota: the most bytes by glob of repositories, `total` for all of them.
+    """
+
+    collects_daily: bool = False
+    history_seconds: float = 90 * 86_400.0
+    releases: int = 5
+    sets: int = 10
+    grace_seconds: float = 7200.0
+    outside_tags: int | None = None
+    scrub_seconds: float | None = 7 * 86_400.0
+    quota: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Blueprint:
     """The services and environments of one platform repository.
 
@@ -121,6 +146,7 @@ class Blueprint:
         channel: the moving tag that follows the branch.
         services: by name, in alphabetical order.
         environments: by name, in the order a version passes through them.
+        keeping: what the embedded registry keeps.
     """
 
     name: str
@@ -129,6 +155,7 @@ class Blueprint:
     channel: str = DEFAULT_CHANNEL
     services: Mapping[str, Service] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
+    keeping: Keeping = field(default_factory=Keeping)
 
     def get_service(self, name: str) -> Service:
         """The service of that name.
