@@ -1,105 +1,34 @@
 """Verification: what counts as proven, what as disproven, and what as neither."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fakes.attested import COMMIT, PLATFORM, REFERENCE, Shelf
 from fakes.memory_registry import MemoryRegistry
-from towpath.attest import bundle, provenance, sbom
 from towpath.attest.dsse import IN_TOTO, Envelope, Signature, sign
 from towpath.attest.findings import Verdict, conclude
-from towpath.attest.keys import KeyKind, PrivateKey, generate_key
-from towpath.attest.provenance import BuildFacts, format_provenance
-from towpath.attest.referrer import Referrer, bundle_referrer, sbom_referrer, statement_referrer
-from towpath.attest.sbom import Described, dump_sbom, format_sbom
-from towpath.attest.statement import Statement, Subject, format_statement
+from towpath.attest.keys import KeyKind, generate_key
+from towpath.attest.referrer import bundle_referrer, sbom_referrer
+from towpath.attest.sbom import dump_sbom
+from towpath.attest.statement import format_statement
 from towpath.attest.verification import MOST_REFERRERS, Expectation, Verification, verify
 from towpath.errors import IntegrityError, NotFoundError, RemoteError
-from towpath.oci import annotations, media
-from towpath.oci.descriptor import Descriptor
+from towpath.oci import media
 from towpath.oci.digest import Digest
-from towpath.oci.image import ImageConfig, format_image_config
 from towpath.oci.manifest import Manifest, format_manifest
-from towpath.oci.platform import Platform
-from towpath.oci.reference import Reference
 from towpath.ociclient.errors import Failure, PullCause, PullError
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER_COMMIT = "f" * 40
-SOURCE = "https://git.example/home.git"
-REFERENCE = Reference.parse("r.example/home/sensor:sha-0123456")
-PLATFORM = Platform("linux", "amd64")
 KEY = generate_key(KeyKind.P256)
 STRANGER = generate_key(KeyKind.ED25519)
 TRUSTING = Expectation(keys=(KEY.public,))
 
 
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
-
-
-@dataclass
-class Shelf:
-    """An image in a registry, and ways to attach things to it."""
-
-    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
-    subject: Descriptor = field(init=False)
-
-    async def put(self, content: bytes, kind: str) -> Descriptor:
-        descriptor = Descriptor(kind, Digest.of(content), len(content))
-        await self.registry.push_blob(REFERENCE, descriptor, partial(_once, content))
-        return descriptor
-
-    async def fill(self, *, revision: str = COMMIT) -> "Shelf":
-        config = ImageConfig(PLATFORM, labels={annotations.REVISION: revision} if revision else {})
-        layer = await self.put(b"layer", media.OCI_LAYER)
-        described = await self.put(format_image_config(config), media.OCI_CONFIG)
-        raw = format_manifest(Manifest(described, (layer,)))
-        digest = await self.registry.push_manifest(REFERENCE, raw, media.OCI_MANIFEST)
-        self.subject = Descriptor(media.OCI_MANIFEST, digest, len(raw))
-        return self
-
-    async def attach(self, referrer: Referrer) -> None:
-        for descriptor, content in referrer.blobs:
-            await self.registry.push_blob(REFERENCE, descriptor, partial(_once, content))
-        target = replace(REFERENCE, tag="", digest=referrer.digest)
-        await self.registry.push_manifest(target, referrer.manifest_raw, media.OCI_MANIFEST)
-
-    def origin(self, *, commit: str = COMMIT, digest: Digest | None = None) -> Statement:
-        facts = BuildFacts("sensor", "services/sensor", SOURCE, commit, "", "linux/amd64", "", "1")
-        subjects = (Subject(REFERENCE.name, digest or self.subject.digest),)
-        return Statement(subjects, provenance.PREDICATE_TYPE, format_provenance(facts))
-
-    def contents(self, *, digest: Digest | None = None) -> dict[str, Any]:
-        described = Described(REFERENCE, digest or self.subject.digest, "", "amd64", "")
-        return format_sbom(described, (), builder_version="1")
-
-    def listed(self, document: dict[str, Any]) -> Statement:
-        return Statement((Subject(REFERENCE.name, self.subject.digest),), sbom.PREDICATE_TYPE, document)
-
-    async def attach_signed(self, key: PrivateKey, *statements: Statement) -> None:
-        for statement in statements:
-            envelope = sign(IN_TOTO, format_statement(statement), [key])
-            await self.attach_envelope(envelope, key, statement.predicate_type)
-
-    async def attach_envelope(self, envelope: Envelope, key: PrivateKey, predicate_type: str = "") -> None:
-        raw = bundle.format_bundle(envelope, hint=key.public.hint)
-        await self.attach(bundle_referrer(self.subject, raw, predicate_type=predicate_type, created=""))
-
-    async def attach_unsigned(self, statement: Statement) -> None:
-        raw = format_statement(statement)
-        await self.attach(statement_referrer(self.subject, raw, predicate_type=statement.predicate_type, created=""))
-
-    async def verify(self, expected: Expectation) -> Verification:
-        return await verify(self.registry, REFERENCE, PLATFORM, expected)
-
-
 @pytest.fixture
 async def shelf() -> Shelf:
-    return await Shelf().fill()
+    return await Shelf(MemoryRegistry()).fill()
 
 
 def verdicts(found: Verification) -> dict[str, Verdict]:

@@ -1,0 +1,178 @@
+"""`towpath verify`: where an image comes from and who says so. The procedure is `attest.verification`."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from towpath.attest.findings import Verdict, conclude
+from towpath.attest.keyfiles import KEYS_DIRECTORY, find_trusted, read_trusted
+from towpath.attest.keys import PublicKey
+from towpath.attest.verification import Expectation, FindCommit, Verification, verify
+from towpath.build.host_base import host_platform
+from towpath.cli.connected import connect, directory_option
+from towpath.cli.output import output_option, print_json, print_table
+from towpath.config import STATE_DIRECTORY, find_root
+from towpath.errors import NotFoundError, UserError
+from towpath.oci.keyring import Credential, Keyring
+from towpath.oci.platform import Platform
+from towpath.oci.reference import Reference
+from towpath.ociclient.client import RegistryClient
+from towpath.ociclient.logins import find_login_file, read_logins
+from towpath.server import credentials
+from towpath.server.credentials import ADMIN
+from towpath.server.runfile import read_run_info
+from towpath.source.repository import GitRepository
+
+CHANNEL = "canary"
+REFUSED = 3
+_KEY_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command("verify")
+@click.argument("image")
+@click.option("--key", "key_files", type=_KEY_FILE, multiple=True, help="A public key to trust; may be given again.")
+@click.option("--source", default="", help="The repository it must come from.")
+@click.option("--commit", default="", help="The commit it must be built from, as its full id.")
+@click.option("--platform", "platform_text", default="", help="Which image of several.  [default: this machine's]")
+@click.option("--allow-unsigned", is_flag=True, help="Accept what nobody signed; all other checks stay.")
+@click.option("--authfile", type=click.Path(path_type=Path), help="The file with the logins.  [default: docker's]")
+@directory_option
+@output_option
+def command(
+    image: str, source: str, commit: str, platform_text: str, directory: Path, output: str, **options: object
+) -> int:
+    """Check who built IMAGE from what, and whether a trusted key's owner says so.
+
+    IMAGE is a reference such as ghcr.io/me/lab/sensor:sha-1234567; inside a platform repository also a service, with or
+    without a tag. Keys are those given, or else those in the platform's .towpath/keys.
+
+    Exits 3 when a check fails or lacks evidence (an unsigned image does), 4 without an image, 6 when the registry
+    fails, 7 when its bytes are wrong.
+    """
+    root = _find_root(directory)
+    keys = _trusted(root, options["key_files"])
+    platform = Platform.parse(platform_text) if platform_text else host_platform()
+    reference = _read_image(image, directory)
+    expected = Expectation(keys, source, commit.lower(), unsigned_is_fine=bool(options["allow_unsigned"]))
+    found = asyncio.run(_verify(root, reference, platform, expected, options["authfile"]))
+    verdict = conclude(found.findings)
+    if output == "json":
+        print_json(_document(found, verdict))
+    else:
+        _print(found, verdict)
+    return 0 if verdict is Verdict.PASSED else REFUSED
+
+
+def _find_root(directory: Path) -> Path | None:
+    try:
+        return find_root(directory.resolve())
+    except UserError:
+        return None  # outside of a platform repository an image is verified all the same
+
+
+def _trusted(root: Path | None, files: object) -> tuple[PublicKey, ...]:
+    given = files if isinstance(files, tuple) else ()
+    if given:
+        return tuple(key for file in given for key in read_trusted(file))
+    return find_trusted(root / STATE_DIRECTORY / KEYS_DIRECTORY) if root else ()
+
+
+def _read_image(image: str, directory: Path) -> Reference:
+    """A whole reference, or a service of the platform that runs here."""
+    if "/" in image:
+        reference = Reference.parse(image)
+        return reference if reference.tag or reference.digest else reference.with_tag("latest")
+    prefix = str(connect(directory).get("/status")["registry"])
+    if not prefix:
+        raise NotFoundError(
+            f"image {image} is not known (Empty): nothing was pushed to the platform repository yet",
+            hint="push a commit, or name an image with its registry",
+        )
+    reference = Reference.parse(f"{prefix}/{image}")
+    return reference if reference.tag or reference.digest else reference.with_tag(CHANNEL)
+
+
+async def _verify(
+    root: Path | None, reference: Reference, platform: Platform, expected: Expectation, authfile: object
+) -> Verification:
+    named = authfile if isinstance(authfile, Path) else None
+    logins = await read_logins(find_login_file(os.environ, home=Path.home(), named=named), reference.registry)
+    keyring = Keyring.merge([_own_keyring(root, reference), logins])
+    async with AsyncExitStack() as stack:
+        client = RegistryClient(keyring=keyring)
+        stack.push_async_callback(client.close)
+        find_commit = await stack.enter_async_context(_history(root))
+        asked = Expectation(
+            expected.keys, expected.source, expected.commit, find_commit, unsigned_is_fine=expected.unsigned_is_fine
+        )
+        return await verify(client, reference, platform, asked)
+
+
+def _own_keyring(root: Path | None, reference: Reference) -> Keyring:
+    """The platform's own account, for its own registry alone."""
+    if root is None:
+        return Keyring()
+    state = root / STATE_DIRECTORY
+    try:
+        address = urlsplit(read_run_info(state).url).netloc
+        secret = credentials.read(state).admin_token
+    except UserError:
+        return Keyring()  # no platform runs here; the logins decide
+    return Keyring.of({address: Credential(ADMIN, secret)}) if address == reference.registry else Keyring()
+
+
+@asynccontextmanager
+async def _history(root: Path | None) -> AsyncIterator[FindCommit | None]:
+    """Asks the platform's repository and the working copy for commits; None when there is neither."""
+    if root is None:
+        yield None
+        return
+    hosted = sorted((root / STATE_DIRECTORY / "git").glob("*.git"))
+    repositories = [GitRepository(path) for path in (*hosted, root / ".git") if path.is_dir()]
+
+    async def find_commit(commit: str) -> str | None:
+        for repository in repositories:
+            if found := await repository.find_commit(commit):
+                return found
+        return None
+
+    try:
+        yield find_commit if repositories else None
+    finally:
+        for repository in repositories:
+            await repository.close()
+
+
+def _print(found: Verification, verdict: Verdict) -> None:
+    click.echo(f"{found.reference}\n")
+    rows = [[finding.check, str(finding.verdict), finding.evidence] for finding in found.findings]
+    print_table(["CHECK", "VERDICT", "EVIDENCE"], rows)
+    for step in _next_steps(found):
+        click.echo(f"next: {step}")
+    click.echo(f"\n{'verified' if verdict is Verdict.PASSED else f'not verified: {verdict}'}")
+
+
+def _next_steps(found: Verification) -> Sequence[str]:
+    return list(dict.fromkeys(finding.next_step for finding in found.findings if finding.next_step))
+
+
+def _document(found: Verification, verdict: Verdict) -> dict[str, object]:
+    return {
+        "image": str(found.reference),
+        "digest": str(found.digest),
+        "verdict": str(verdict),
+        "checks": [
+            {
+                "check": finding.check,
+                "verdict": str(finding.verdict),
+                "evidence": finding.evidence,
+                "next": finding.next_step,
+            }
+            for finding in found.findings
+        ],
+    }
