@@ -35,6 +35,8 @@ COMMANDS = {
     "robot": "Accounts for machines that use the registry.",
     "secrets": "List and rotate the pull secrets of environments.",
     "mirror": "Copy releases to or from an outside registry.",
+    "verify": "Check who built an image from what.",
+    "keys": "Make and list the keys that sign images.",
     "doctor": "Check the machine and the platform.",
     "webhook": "Print what to enter in a forge's webhook settings.",
     "kubeconfig": "Print the file that kubectl needs.",
