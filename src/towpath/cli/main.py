@@ -19,6 +19,8 @@ INTERRUPTED = 130
 COMMANDS = {
     "init": "Write a new platform repository.",
     "up": "Run the platform.",
+    "serve": "Run the platform on a Kubernetes, for good, with the least rights.",
+    "manifest": "Print what a Kubernetes needs to run the platform.",
     "demo": "Run the whole loop on a scaffolded repository.",
     "status": "What runs where: version, health, sync.",
     "history": "Releases, promotions and rollbacks; --timeline for the waterfall.",

@@ -15,7 +15,7 @@ from typing import Protocol
 from towpath.blueprint.model import UNRELEASED_TAG, Blueprint, Environment
 from towpath.errors import NotFoundError
 from towpath.kube.objects import Object, ObjectKey, key_of, metadata_of, namespace_of
-from towpath.kube.resources import find_kind
+from towpath.kube.upstream import find_address
 from towpath.oci.reference import Reference
 from towpath.reconcile.artifacts import Artifact, ArtifactResolver, find_service
 from towpath.reconcile.trees import TreeStore
@@ -143,7 +143,7 @@ class GitDesiredSource:
         settings = facts.blueprint.get_environment(environment)
         top = _top(settings)
         objects = await self._render(head, settings, top, facts.ids.get(top))
-        _set_namespaces(objects, environment)
+        set_namespaces(objects, environment)
         artifacts, not_promoted = await self._resolve_images(facts.blueprint, objects)
         return Desired(
             environment=environment,
@@ -213,11 +213,12 @@ class GitDesiredSource:
         return {artifact.service: artifact for artifact in resolved}, not_promoted
 
 
-def _set_namespaces(objects: Iterable[Object], default: str) -> None:
+def set_namespaces(objects: Iterable[Object], default: str) -> None:
+    """Give namespaced objects that name none the environment's; what kinds of others' are is not known here."""
     for obj in objects:
         key = key_of(obj)
-        resource = find_kind(key.group, key.kind)
-        if resource is not None and resource.namespaced and not namespace_of(obj):
+        address = find_address(key.group, key.kind)
+        if address is not None and address.namespaced and not namespace_of(obj):
             metadata_of(obj)["namespace"] = default
 
 
