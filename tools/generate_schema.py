@@ -1,17 +1,23 @@
-"""Writes `src/towpath/kube/schema.json.gz` from two PyPI packages. Run by hand when the Kubernetes version moves.
+"""Writes `src/towpath/kube/schema.json.gz` from two PyPI packages and two Go modules.
+
+Run by hand when the Kubernetes version moves:
 
     python -m venv /tmp/schema-venv
     /tmp/schema-venv/bin/pip install --no-deps kubernetes-validate==1.37.0 lightkube-models==1.37.0.8
-    .venv/bin/python tools/generate_schema.py /tmp/schema-venv/lib/python3*/site-packages
+    go mod download k8s.io/api@v0.37.2 k8s.io/apimachinery@v0.37.2
+    .venv/bin/python tools/generate_schema.py /tmp/schema-venv/lib/python3*/site-packages \
+        $(go env GOMODCACHE)/k8s.io/{api,apimachinery}@v0.37.2
 
 Neither package is a run-time dependency. `kubernetes-validate` (Apache-2.0) has the type definitions with list types,
 map keys and merge strategies; `lightkube-models` (MIT) has plurals, scopes and subresources, against which the table in
-`towpath.kube.resources` is checked: a difference stops the generator.
+`towpath.kube.resources` is checked: a difference stops the generator. The Go
+modules (Apache-2.0) are read by `go_types`.
 
 The output holds two gzip members, one JSON document each, so that a reader of the first never unpacks the second:
 
-1. `{"kubernetes": "1.37.0", "definitions": {name: schema}}`: OpenAPI v3 component schemas without descriptions,
-   only the kinds we serve and what they reference. References are `#/components/schemas/<name>`.
+1. `{"kubernetes": "1.37.0", "definitions": {name: schema}, "omitted": {name: [field]}}`: OpenAPI v3 component schemas
+   without descriptions, only the kinds we serve and what they reference, with references as
+   `#/components/schemas/<name>`; and the fields that are absent when they are zero.
 2. `{name: {"": text of the type, property: text}}`: the descriptions.
 
 The same inputs give the same bytes.
@@ -24,6 +30,8 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+
+from go_types import GoTypes
 
 from towpath.kube.resources import RESOURCES, Resource
 
@@ -164,6 +172,8 @@ def main() -> int:
     """Generate; 1 if the table of resources contradicts upstream."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packages", type=Path, help="site-packages with kubernetes-validate and lightkube-models")
+    parser.add_argument("api", type=Path, help="the Go module k8s.io/api")
+    parser.add_argument("apimachinery", type=Path, help="the Go module k8s.io/apimachinery")
     arguments = parser.parse_args()
     breaches = [item for resource in RESOURCES for item in check_resource(resource, arguments.packages / "lightkube")]
     if breaches:
@@ -174,7 +184,10 @@ def main() -> int:
     definitions = json.loads((folder / "_definitions.json").read_text())["$defs"]
     selected = select(definitions)
     version = folder.name[1:].removesuffix("-local")
-    content = pack({"definitions": selected, "kubernetes": version}) + pack(describe(definitions, list(selected)))
+    types = GoTypes(arguments.api, arguments.apimachinery)
+    omitted = {name: fields for name in selected if (fields := types.omitted(name))}
+    document = {"definitions": selected, "kubernetes": version, "omitted": omitted}
+    content = pack(document) + pack(describe(definitions, list(selected)))
     OUTPUT.write_bytes(content)
     print(f"{OUTPUT.name}: Kubernetes {version}, {len(selected)} definitions, {len(content)} bytes")
     return 0

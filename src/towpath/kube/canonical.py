@@ -1,8 +1,8 @@
 """Objects as the API server stores them: what decoding into Go's structs and encoding again does to a document.
 
 Unknown fields, nulls and empty collections vanish (an empty struct such as `emptyDir: {}` stays: it says something),
-quantities take their canonical form and times lose fractions. Values that do not fit their type are left alone;
-`problems` reports them.
+and so do zeros where a field cannot tell zero from absent. Quantities take their canonical form and times lose
+fractions. Values that do not fit their type are left alone; `problems` reports them.
 """
 
 import re
@@ -55,7 +55,7 @@ def _canonical_map(kind: MapType, value: dict[str, Any]) -> dict[str, Any]:
         if field is None:
             continue
         stored = canonical_value(field, item)
-        if stored or key in kind.required or not _is_collection(field, stored):
+        if stored or key in kind.required or not (key in kind.omitted or _is_collection(field, stored)):
             out[key] = stored
     return out
 

@@ -9,7 +9,7 @@ Checking against the schema is `problems`; storing as the API server would is `c
 """
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -26,9 +26,25 @@ _GZIP = 31  # zlib's window bits for "one gzip member"
 class Schema:
     """Types by kind. Immutable as seen from outside."""
 
-    def __init__(self, definitions: Mapping[str, Any], *, version: str = "", descriptions: bytes = b"") -> None:
+    def __init__(
+        self,
+        definitions: Mapping[str, Any],
+        *,
+        version: str = "",
+        omitted: Mapping[str, Sequence[str]] | None = None,
+        descriptions: bytes = b"",
+    ) -> None:
+        """Index the definitions.
+
+        Args:
+            definitions: OpenAPI v3 component schemas by name.
+            version: of the Kubernetes they are of.
+            omitted: per definition, the fields that are absent when they are zero.
+            descriptions: packed texts.
+        """
         self.version = version
         self.definitions = definitions
+        self._omitted = omitted or {}
         self._descriptions = descriptions
         self._types: dict[str, Type] = {}
         self._names: dict[GVK, str] = {
@@ -43,7 +59,12 @@ class Schema:
         try:
             member = zlib.decompressobj(_GZIP)
             document = orjson.loads(member.decompress(data))
-            return cls(document["definitions"], version=document["kubernetes"], descriptions=member.unused_data)
+            return cls(
+                document["definitions"],
+                version=document["kubernetes"],
+                omitted=document["omitted"],
+                descriptions=member.unused_data,
+            )
         except (zlib.error, orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise IntegrityError(
                 f"schema data cannot be read (BadSchema): {error}", hint="reinstall towpath"
@@ -64,7 +85,10 @@ class Schema:
         if found is None:
             if name not in self.definitions:
                 raise IntegrityError(f"schema has no definition {name} (BadSchema)")
-            found = self._types[name] = Type(self.definitions[name], self.get_type, name)
+            found = Type(self.definitions[name], self.get_type, name)
+            if found.map is not None:
+                found.map.omitted = frozenset(self._omitted.get(name, ()))
+            self._types[name] = found
         return found
 
     def problems(self, obj: Object) -> list[FieldProblem]:

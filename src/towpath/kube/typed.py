@@ -93,12 +93,13 @@ class ListType:
 class MapType:
     """A struct (declared fields), a map (an element type for any key), or both."""
 
-    __slots__ = ("_additional", "_element", "_fields", "_lookup", "atomic", "free", "properties", "required")
+    __slots__ = ("_additional", "_element", "_fields", "_lookup", "atomic", "free", "omitted", "properties", "required")
 
     def __init__(self, schema: Mapping[str, Any], lookup: Lookup) -> None:
         self.atomic = schema.get("x-kubernetes-map-type") == "atomic"
         self.properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
         self.required: Sequence[str] = schema.get("required", ())
+        self.omitted: frozenset[str] = frozenset()  # fields that are absent when they are zero: no schema has them
         self.free = not self.properties and "additionalProperties" not in schema  # data we know nothing about
         additional = schema.get("additionalProperties", not self.properties)
         self._additional: Any = {} if additional is True else additional
@@ -181,7 +182,10 @@ class Type:
         override = schema.get("x-kubernetes-map-type")
         if override is None or named.map is None:
             return named
-        return cls({**named.schema, "x-kubernetes-map-type": override}, lookup, named.name)
+        overridden = cls({**named.schema, "x-kubernetes-map-type": override}, lookup, named.name)
+        if overridden.map is not None:
+            overridden.map.omitted = named.map.omitted
+        return overridden
 
     def shape_of(self, value: Any) -> Shape:
         """Which of the allowed shapes a value has; the first allowed one if it is null, absent or of none of them."""

@@ -323,3 +323,26 @@ async def test_a_pod_begins_as_pending(world: World) -> None:
     assert created["spec"]["serviceAccountName"] == "default"
     await world.delete(POD, "one")
     assert await world.is_gone(POD, "one")
+
+
+async def test_a_zero_value_is_no_value(world: World) -> None:
+    wanted = world.deployment()
+    wanted["spec"]["minReadySeconds"] = 0
+    wanted["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "A", "value": ""}]
+    spec = (await world.client.create(wanted, options()))["spec"]
+    assert "minReadySeconds" not in spec
+    assert spec["template"]["spec"]["containers"][0]["env"] == [{"name": "A"}]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"replicas": -1},
+        {"replicas": 1, "readyReplicas": 2},
+        {"replicas": 2, "readyReplicas": 1, "availableReplicas": 2},
+    ],
+)
+async def test_a_status_with_counts_that_cannot_be_is_invalid(world: World, status: dict[str, int]) -> None:
+    await world.client.create(world.deployment(), options())
+    with pytest.raises(InvalidError):
+        await world.merge(DEPLOYMENT, "sensor", {"status": status}, subresource="status")

@@ -86,3 +86,26 @@ def test_quantities_can_be_canonical_with_all_else_untouched(schema: Schema) -> 
     pod = {"spec": {"overhead": {"cpu": "1000m", "memory": None}, "volumes": [], "unknown": {"cpu": "1000m"}}}
     out = with_canonical_quantities(root, pod)
     assert out == {"spec": {"overhead": {"cpu": "1", "memory": None}, "volumes": [], "unknown": {"cpu": "1000m"}}}
+
+
+def test_zeros_vanish_where_a_field_cannot_tell_them_from_absent(schema: Schema) -> None:
+    container = {"name": "main", "env": [{"name": "A", "value": ""}], "stdin": False, "image": "i"}
+    spec = {
+        "minReadySeconds": 0,
+        "replicas": 0,
+        "template": {"spec": {"containers": [container], "hostNetwork": False}},
+    }
+    stored = schema.canonical({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec})["spec"]
+    kept = {"name": "main", "env": [{"name": "A"}], "image": "i"}
+    assert stored == {"replicas": 0, "template": {"spec": {"containers": [kept]}}}
+
+
+def test_zeros_vanish_below_types_that_are_declared_atomic_at_their_use(schema: Schema) -> None:
+    reference = {"configMapKeyRef": {"name": "", "key": ""}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "spec": {"containers": [{"env": [{"name": "A", "valueFrom": reference}]}]},
+    }
+    env = schema.canonical(pod)["spec"]["containers"][0]["env"]
+    assert env == [{"name": "A", "valueFrom": {"configMapKeyRef": {"key": ""}}}]

@@ -50,7 +50,7 @@ from towpath.kube.patches import apply_patch
 from towpath.kube.requests import Patch, WriteOptions
 from towpath.kube.resources import Resource
 from towpath.kube.schema import Schema
-from towpath.kube.validation import unsupported, validate
+from towpath.kube.validation import unsupported, validate, validate_status
 
 # Set by the server alone; a client's values are ignored.
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
@@ -211,7 +211,7 @@ class Writer:
             self._admission.prepare_update(resource, live=live, new=new)
         if is_counted(resource) and _wanted(new, options) != _wanted(live, options):
             new["metadata"]["generation"] = metadata_of(live).get("generation", 0) + 1
-        self._check(resource, new, old=live)
+        self._check(resource, new, old=live, status=options.subresource == "status")
         _check_finalizers(resource, live=live, new=new)
         if not options.subresource:
             warnings = [*warnings, *unsupported(new)]
@@ -251,8 +251,8 @@ class Writer:
             subresource=options.subresource,
         )
 
-    def _check(self, resource: Resource, new: Object, *, old: Object | None) -> None:
-        causes = validate(new, old=old)
+    def _check(self, resource: Resource, new: Object, *, old: Object | None, status: bool = False) -> None:
+        causes = validate_status(new, old=old) if status and old is not None else validate(new, old=old)
         if causes:
             raise refusals.invalid(resource.gvk, name_of(new), causes)
 

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from towpath.kube.objects import Object, gvk_of
 from towpath.kube.validation.causes import Cause, Causes
+from towpath.kube.validation.jobs import validate_job
 from towpath.kube.validation.metadata import validate_metadata
 from towpath.kube.validation.pods import validate_pod
 from towpath.kube.validation.records import (
@@ -18,7 +19,6 @@ from towpath.kube.validation.records import (
 from towpath.kube.validation.services import validate_endpoint_slice, validate_service
 from towpath.kube.validation.workloads import (
     validate_deployment,
-    validate_job,
     validate_replica_set,
     validate_stateful_set,
 )

@@ -1,4 +1,4 @@
-"""Rules for Deployments, ReplicaSets, StatefulSets and Jobs."""
+"""Rules for Deployments, ReplicaSets and StatefulSets; those for Jobs are in `jobs`."""
 
 import re
 from typing import Any, TypeAlias
@@ -21,7 +21,7 @@ def validate_deployment(obj: Object, old: Object | None, causes: Causes) -> None
     """Check a Deployment; its selector is for life."""
     spec = obj.get("spec") or {}
     _validate_selected(spec, "deployment", causes)
-    _validate_numbers(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), causes)
+    validate_numbers(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), causes)
     deadline, ready = spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds") or 0
     if deadline is not None and deadline <= ready:
         causes.invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
@@ -34,7 +34,7 @@ def validate_replica_set(obj: Object, old: Object | None, causes: Causes) -> Non
     """Check a ReplicaSet; its selector is for life."""
     spec = obj.get("spec") or {}
     _validate_selected(spec, "replicaset", causes)
-    _validate_numbers(spec, ("replicas", "minReadySeconds"), causes)
+    validate_numbers(spec, ("replicas", "minReadySeconds"), causes)
     validate_template(spec.get("template") or {}, "spec.template", causes)
     _validate_same_selector(obj, old, causes)
 
@@ -43,7 +43,7 @@ def validate_stateful_set(obj: Object, old: Object | None, causes: Causes) -> No
     """Check a StatefulSet; most of its spec is for life."""
     spec = obj.get("spec") or {}
     _validate_selected(spec, "statefulset", causes)
-    _validate_numbers(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), causes)
+    validate_numbers(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit"), causes)
     causes.one_of(
         "spec.podManagementPolicy", spec.get("podManagementPolicy", "OrderedReady"), ("OrderedReady", "Parallel")
     )
@@ -68,25 +68,6 @@ def validate_stateful_set(obj: Object, old: Object | None, causes: Causes) -> No
             validate_immutable(before.get(name), spec.get(name), f"spec.{name}", causes)
 
 
-def validate_job(obj: Object, old: Object | None, causes: Causes) -> None:
-    """Check a Job; template, selector and completions are for life."""
-    spec = obj.get("spec") or {}
-    numbers = ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished")
-    _validate_numbers(spec, numbers, causes)
-    validate_selector(spec.get("selector"), "spec.selector", causes)
-    _validate_template_selected(spec, causes)
-    validate_template(spec.get("template") or {}, "spec.template", causes, ("OnFailure", "Never"))
-    for name in ("podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "maxFailedIndexes", "managedBy"):
-        if name in spec:
-            causes.forbidden(f"spec.{name}", "the embedded cluster does not implement it")
-    if spec.get("completionMode", "NonIndexed") != "NonIndexed":
-        causes.one_of("spec.completionMode", spec["completionMode"], ("NonIndexed",))
-    if old is not None:
-        before = old.get("spec") or {}
-        for name in ("completions", "selector", "template", "completionMode"):
-            validate_immutable(before.get(name), spec.get(name), f"spec.{name}", causes)
-
-
 def _validate_selected(spec: Fields, kind: str, causes: Causes) -> None:
     selector = spec.get("selector")
     if selector is None:
@@ -97,10 +78,11 @@ def _validate_selected(spec: Fields, kind: str, causes: Causes) -> None:
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.invalid("spec.selector", selector, f"empty selector is invalid for {kind}")
     if len(causes.found) == known:  # what a broken selector selects says nothing
-        _validate_template_selected(spec, causes)
+        validate_template_selected(spec, causes)
 
 
-def _validate_template_selected(spec: Fields, causes: Causes) -> None:
+def validate_template_selected(spec: Fields, causes: Causes) -> None:
+    """Check that the selector selects the template's pods."""
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
     try:
         matches = spec.get("selector") is None or LabelSelector.of(spec["selector"]).matches(labels)
@@ -116,7 +98,8 @@ def _validate_same_selector(obj: Object, old: Object | None, causes: Causes) -> 
         validate_immutable(before, after, "spec.selector", causes)
 
 
-def _validate_numbers(spec: Fields, names: tuple[str, ...], causes: Causes) -> None:
+def validate_numbers(spec: Fields, names: tuple[str, ...], causes: Causes) -> None:
+    """Check that counts are not negative."""
     for name in names:
         causes.at_least(f"spec.{name}", spec.get(name))
 
