@@ -3,6 +3,7 @@
 from towpath.reconcile.controller import Reconciler
 from towpath.server.artifacts import Artifacts
 from towpath.server.blueprints import Blueprints
+from towpath.server.keeper import quota_of
 
 
 class Environments:
@@ -22,11 +23,12 @@ class Environments:
         self._reconciler = reconciler
 
     async def follow(self) -> None:
-        """Admit every environment of the blueprint at the head. Raises BlueprintError, OSError."""
+        """Admit every environment of the blueprint at the head, and set its quota. Raises BlueprintError, OSError."""
         found = await self._blueprints.head(self._branch)
         if found is None:
             return
         _, blueprint = found
+        self._artifacts.registry.limit(quota_of(blueprint.keeping))
         for name in blueprint.environments:
             self._artifacts.admit(name, blueprint.registry)
             self._reconciler.add_environment(name)

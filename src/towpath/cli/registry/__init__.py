@@ -8,7 +8,11 @@ import click
 from towpath.cli.table import CommandTable
 
 # In the order of how often they are typed.
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "usage": "What each repository holds.",
+    "collect": "Find what nothing needs, and remove it.",
+    "scrub": "Read everything again, and find bit rot.",
+}
 
 
 @click.group("registry", cls=CommandTable, package=__name__, table=COMMANDS)

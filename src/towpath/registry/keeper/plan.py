@@ -136,7 +136,8 @@ def _reasons(
         facts_of_root = index.find(root)
         for fact in facts_of_root:
             found[fact.key].append(root.reason)
-        if not facts_of_root:
+        # Without a repository it may be of another registry.
+        if not facts_of_root and root.repository:
             missing.append(root)
     for fact in facts.manifests:
         found_here = [*_reasons_of_tags(fact, roots), *_reasons_of_age(fact, facts, policy, now)]
@@ -154,7 +155,7 @@ class _Lookup:
     def __init__(self, facts: Facts) -> None:
         self.by_key = {fact.key: fact for fact in facts.manifests}
         self.by_digest: dict[str, list[ManifestFact]] = defaultdict(list)
-        self.by_tag: dict[Key, ManifestFact] = {}
+        self.by_tag: dict[str, list[ManifestFact]] = defaultdict(list)
         self.by_blob: dict[str, list[ManifestFact]] = defaultdict(list)
         self.referrers: dict[Key, list[ManifestFact]] = defaultdict(list)
         for fact in facts.manifests:
@@ -162,7 +163,7 @@ class _Lookup:
             for target in () if fact.is_index else fact.targets:
                 self.by_blob[target].append(fact)
             for tag in fact.tags:
-                self.by_tag[fact.repository, tag.name] = fact
+                self.by_tag[tag.name].append(fact)
                 if subject := _subject_of_tag(tag.name):
                     self.referrers[fact.repository, subject].append(fact)
             if fact.subject:
@@ -171,8 +172,8 @@ class _Lookup:
     def find(self, root: Root) -> list[ManifestFact]:
         """What a root names."""
         if ":" not in root.reference:
-            fact = self.by_tag.get((root.repository, root.reference))
-            return [fact] if fact else []
+            tagged = self.by_tag.get(root.reference, ())
+            return [fact for fact in tagged if root.repository in {"", fact.repository}]
         # Some runtimes tell the digest of the configuration instead of the manifest's.
         found = self.by_digest.get(root.reference) or self.by_blob.get(root.reference) or []
         return [fact for fact in found if root.repository in {"", fact.repository}]
