@@ -63,6 +63,7 @@ class LivePlatform:
         self.name = name
         self.root = directory / name
         self.log = directory / "up.log"
+        self.verb = "up"
         self.port, self.kube_port = free_ports(2)
         self.environment = {
             **os.environ,
@@ -123,8 +124,9 @@ class LivePlatform:
     # -- its life
 
     def launch(self, *options: str) -> None:
-        """`towpath up`, without waiting."""
-        argv = [str(BIN / "towpath"), "up", "--port", str(self.port), "--kube-port", str(self.kube_port), *options]
+        """`towpath up` (or what `verb` says), without waiting."""
+        ports = ["--port", str(self.port), *(["--kube-port", str(self.kube_port)] if self.verb == "up" else [])]
+        argv = [str(BIN / "towpath"), self.verb, *ports, *options]
         keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(KEEPER), str(self.log), *argv],
             cwd=self.root,
