@@ -1,10 +1,12 @@
 """Image manifests and indexes, OCI's and Docker's schema 2.
 
 `parse_manifest` reads what is needed to verify and to walk; the received bytes stay the identity and are kept by
-whoever received them. Documents that could be read two ways (`layers` and `manifests` in one) are refused, because two
-readers would then disagree on what they run.
+whoever received them. Documents that could be read two ways (`layers` and `manifests` in one, a key twice, `Layers` for
+`layers`) are refused, because two readers would then disagree on what they run.
 """
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +16,13 @@ import orjson
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.fields import Fields, InvalidDocumentError
+
+# 100: what is wrong with the hundredth entry is wrong with all; each problem costs memory that the sender chose.
+ENTRY_PROBLEM_LIMIT = 100
+_KEYS = frozenset(
+    {"schemaVersion", "mediaType", "config", "layers", "manifests", "artifactType", "subject", "annotations"}
+)
+_KEYS_BY_FOLD = {key.casefold(): key for key in _KEYS}
 
 
 class InvalidManifestError(InvalidDocumentError):
@@ -65,8 +74,12 @@ def parse_manifest(raw: bytes, media_type: str = "") -> Manifest | Index:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidManifestError([f"line {error.lineno}, column {error.colno}: {error.msg}"]) from error
-    problems: list[str] = []
+    problems = _find_twins(raw)
     fields = Fields.of(document, "", problems)
+    for key in fields.value.keys() - _KEYS:
+        meant = _KEYS_BY_FOLD.get(key.casefold())
+        if meant:
+            fields.note(key, f"some readers take it for {meant!r}")
     if fields.integer("schemaVersion", required=True) != 2 and not problems:
         fields.note("schemaVersion", f"expected 2, got {fields.value['schemaVersion']}")
     kind = _decide_kind(fields, media_type.partition(";")[0].strip())
@@ -127,8 +140,30 @@ def _read_index(fields: Fields, kind: str) -> Index:
 
 def _read_descriptors(fields: Fields, name: str) -> tuple[Descriptor, ...]:
     items = fields.items(name, required=True)
-    found = [Descriptor.find(item, f"{name}[{index}]", fields.problems) for index, item in enumerate(items)]
+    found = []
+    for index, item in enumerate(items):
+        found.append(Descriptor.find(item, f"{name}[{index}]", fields.problems))
+        if len(fields.problems) > ENTRY_PROBLEM_LIMIT:
+            break
     return tuple(descriptor for descriptor in found if descriptor is not None)
+
+
+def _find_twins(raw: bytes) -> list[str]:
+    """Keys that are twice in one object: some readers take the first, others the last."""
+    twins: dict[str, None] = {}
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        if len({key for key, _ in pairs}) != len(pairs):
+            counted = Counter(key for key, _ in pairs)
+            twins.update((key, None) for key, number in counted.items() if number > 1)
+
+    try:
+        json.loads(raw, object_pairs_hook=note)
+    except RecursionError:
+        return ["document: nested too deep"]
+    except ValueError as error:
+        return [f"document: {error}"]
+    return [f"{key[:80]}: is in one object more than once" for key in list(twins)[:ENTRY_PROBLEM_LIMIT]]
 
 
 def _subject(fields: Fields) -> Descriptor | None:

@@ -21,7 +21,7 @@ from towpath.oci.reference import InvalidReferenceError, parse_repository
 from towpath.registry.access import Access
 from towpath.registry.accounts import Accounts
 from towpath.registry.errors import DamagedContentError, RegistryError, StorageError
-from towpath.registry.protocol.exchange import Exchange, OnPush, answer_error, answer_json
+from towpath.registry.protocol.exchange import Exchange, OnPush, answer_error
 from towpath.registry.protocol.paths import Match, find_match
 from towpath.registry.protocol.upstream import ask_upstream
 from towpath.registry.service import Registry
@@ -31,7 +31,6 @@ from towpath.registry.traffic import Measured, Observer, name_caller
 
 log = logging.getLogger(__name__)
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 _READING = frozenset({"GET", "HEAD"})
 
 
@@ -68,8 +67,9 @@ def create_registry_app(
     return Starlette(
         routes=[
             Route("/token", token, methods=["GET", "POST"]),
-            Route("/v2", distribution, methods=METHODS),
-            Route("/v2/{path:path}", distribution, methods=METHODS),
+            # Of any method: the ones that are not supported are refused in the specification's form, too.
+            Route("/v2", distribution),
+            Route("/v2/{path:path}", distribution),
         ]
     )
 
@@ -94,13 +94,13 @@ class _Front:
     async def _dispatch(self, request: Request) -> Response:
         path = request.path_params.get("path", "")
         match = find_match(path)
-        caller = await self._access.identify(request, _asked(match, request.method))
+        caller = await self._access.identify(request, _asked(match, path, request.method))
         name_caller(request.scope, caller.account.name)
-        if not path:
-            return answer_json({})
         if match is None:
             return answer_error(404, ErrorCode.NAME_UNKNOWN, f"{request.url.path[:256]} is no path of a registry")
-        endpoint = match.endpoints.get(request.method)
+        # Whatever can be read can be asked for without its body (RFC 9110, 9.3.2).
+        readable = match.endpoints.get("GET") if request.method == "HEAD" else None
+        endpoint = match.endpoints.get(request.method, readable)
         if endpoint is None:
             allowed = ", ".join(match.endpoints)
             return answer_error(405, ErrorCode.UNSUPPORTED, f"only {allowed} are supported", headers={"Allow": allowed})
@@ -129,9 +129,9 @@ async def _answer_failures(request: Request, serve: Callable[[Request], Awaitabl
         return answer_error(500, ErrorCode.UNKNOWN, "the registry failed; its log says why")
 
 
-def _asked(match: Match | None, method: str) -> Scope | None:
+def _asked(match: Match | None, path: str, method: str) -> Scope | None:
     """The scope to name in a challenge."""
-    if match is None:
+    if match is None or not path:
         return None
     if not match.repository:
         return Scope("registry", "catalog", frozenset({"*"}))

@@ -16,6 +16,7 @@ from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
+from towpath.oci.fields import SHOWN_PROBLEMS
 from towpath.oci.manifest import Index, InvalidManifestError, Manifest, format_manifest, parse_manifest
 from towpath.oci.reference import parse_tag
 from towpath.oci.tags import is_immutable
@@ -24,6 +25,11 @@ from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import Catalog, ManifestRow, TagHeldError, TagMove, Targets, UnknownTargetsError
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
+
+# 4 MiB: what clients must be able to take as one manifest, so as one page of referrers too.
+REFERRERS_PAGE_BYTES = 4 * 1024 * 1024
+# 64 KiB: read in well under a millisecond; nearly every manifest is smaller.
+LARGE_MANIFEST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +96,9 @@ class Manifests:
         Raises:
             RegistryError: MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN, or DENIED for an immutable tag.
         """
-        found = Digest.of(content, digest.algorithm if digest else "sha256")
-        if digest and digest != found:
-            raise RegistryError(ErrorCode.DIGEST_INVALID, f"manifest has digest {found}, expected {digest}")
-        try:
-            parsed = parse_manifest(content, media_type)
-        except InvalidManifestError as error:
-            raise RegistryError(ErrorCode.MANIFEST_INVALID, error.message, detail=error.problems) from error
+        examine = partial(_examine, content, media_type, digest)
+        # A manifest of megabytes takes long enough to read that others would notice.
+        found, parsed = await self._disk.run(examine) if len(content) > LARGE_MANIFEST_BYTES else examine()
         row = _prepare_row(found, content, parsed)
         blobs = _needed_blobs(parsed)
         children = [str(entry.digest) for entry in parsed.manifests] if isinstance(parsed, Index) else []
@@ -140,26 +142,45 @@ class Manifests:
         found = list(islice(readable, limit + 1))
         return found[:limit], len(found) > limit
 
-    def referrers(self, repository: str, subject: Digest, artifact_type: str) -> bytes:
-        """The index of manifests whose subject is this digest, as bytes; filtered by type unless that is empty."""
-        rows = self._catalog.referrers(repository, str(subject))
+    def referrers(
+        self, repository: str, subject: Digest, *, artifact_type: str = "", after: str = ""
+    ) -> tuple[bytes, str]:
+        """The index of manifests whose subject is this digest, as bytes; of one type unless that is empty.
+
+        What does not fit into one index follows on the next page: the second value is the last digest of a page that
+        has a next one, to be given as `after`; else it is empty.
+        """
+        rows, more = self._catalog.referrers(
+            repository, str(subject), artifact_type=artifact_type, after=after, limit_bytes=REFERRERS_PAGE_BYTES
+        )
         entries = [
             Descriptor(
                 row.media_type,
                 Digest.parse(row.digest),
-                len(row.content),
+                row.size,
                 orjson.loads(row.annotations),
                 artifact_type=row.artifact_type,
             )
             for row in rows
-            if artifact_type in {"", row.artifact_type}
         ]
-        return format_manifest(Index(tuple(entries)))
+        return format_manifest(Index(tuple(entries))), rows[-1].digest if more else ""
 
     def _unknown(self, repository: str, reference: str) -> RegistryError:
         if not self._catalog.has_repository(repository):
             return RegistryError(ErrorCode.NAME_UNKNOWN, f"repository {repository} is not known")
         return RegistryError(ErrorCode.MANIFEST_UNKNOWN, f"{repository} has no manifest {reference}")
+
+
+def _examine(content: bytes, media_type: str, digest: Digest | None) -> tuple[Digest, Manifest | Index]:
+    """The digest and the meaning of what was pushed. Raises RegistryError (DIGEST_INVALID, MANIFEST_INVALID)."""
+    found = Digest.of(content, digest.algorithm if digest else "sha256")
+    if digest and digest != found:
+        raise RegistryError(ErrorCode.DIGEST_INVALID, f"manifest has digest {found}, expected {digest}")
+    try:
+        return found, parse_manifest(content, media_type)
+    except InvalidManifestError as error:
+        problems = error.problems[:SHOWN_PROBLEMS]
+        raise RegistryError(ErrorCode.MANIFEST_INVALID, error.message, detail=problems) from error
 
 
 def _needed_blobs(parsed: Manifest | Index) -> list[Descriptor]:

@@ -1,3 +1,6 @@
+import contextlib
+import re
+
 import orjson
 import pytest
 from hypothesis import given
@@ -96,3 +99,37 @@ def test_any_json_is_read_or_refused(document: object) -> None:
             parse_manifest(orjson.dumps(shaped, option=orjson.OPT_NON_STR_KEYS))
         except (InvalidManifestError, orjson.JSONEncodeError):
             continue
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        (b'{"schemaVersion":2,"manifests":[],"manifests":[]}', "manifests: is in one object more than once"),
+        (b'{"schemaVersion":2,"manifests":[{"size":1,"size":2}]}', "size: is in one object more than once"),
+        (b'{"schemaVersion":2,"manifests":[],"Subject":{}}', "Subject: some readers take it for 'subject'"),
+        (b'{"schemaVersion":2,"manifests":[],"LAYERS":[]}', "LAYERS: some readers take it for 'layers'"),
+        (b'{"schemaVersion":2,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "depth limit exceeded"),
+    ],
+)
+def test_what_two_readers_could_read_differently_is_refused(raw: bytes, problem: str) -> None:
+    with pytest.raises(InvalidManifestError, match=re.escape(problem)):
+        parse_manifest(raw)
+
+
+@pytest.mark.parametrize("depth", [10, 500, 950, 990, 1000, 1020])
+def test_no_depth_is_more_than_refused(depth: int) -> None:
+    raw = b'{"schemaVersion":2,"manifests":[],"x":' + b"[" * depth + b"]" * depth + b"}"
+    with contextlib.suppress(InvalidManifestError):  # which depth is too much differs between Pythons
+        assert parse_manifest(raw) == Index(())
+
+
+def test_unknown_keys_are_nobody_s_problem() -> None:
+    raw = b'{"schemaVersion":2,"manifests":[],"annotations":{"a.B":"1","a.b":"2"},"org.example":{"Layers":1}}'
+    assert parse_manifest(raw).annotations == {"a.B": "1", "a.b": "2"}
+
+
+def test_a_manifest_that_is_wrong_a_million_times_is_told_some_of_them() -> None:
+    raw = b'{"schemaVersion":2,"manifests":[' + b"1," * 1_000_000 + b"1]}"
+    with pytest.raises(InvalidManifestError) as caught:
+        parse_manifest(raw)
+    assert 20 < len(caught.value.problems) < 200

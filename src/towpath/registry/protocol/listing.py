@@ -1,5 +1,6 @@
-"""Lists: tags of a repository, repositories of the caller, referrers of a manifest."""
+"""That this is a registry, and its lists: tags of a repository, repositories of the caller, referrers of a manifest."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -12,6 +13,11 @@ from towpath.registry.protocol.exchange import Exchange, answer, answer_json
 
 # 1000: a page of tags that every client can hold; more are linked.
 PAGE_LIMIT = 1000
+
+
+async def say_version(_: Exchange) -> Response:
+    """GET /v2/: this is a registry, and the caller is known to it."""
+    return answer_json({})
 
 
 async def list_tags(exchange: Exchange) -> Response:
@@ -37,11 +43,17 @@ async def list_referrers(exchange: Exchange) -> Response:
     """GET referrers: an index of what points to a manifest as its subject; empty when nothing does."""
     exchange.require(PULL)
     digest = exchange.digest(exchange.parts["digest"])
-    artifact_type = exchange.request.query_params.get("artifactType", "")
-    body = exchange.registry.manifests.referrers(exchange.repository, digest, artifact_type)
+    query = exchange.request.query_params
+    artifact_type = query.get("artifactType", "")
+    body, last = exchange.registry.manifests.referrers(
+        exchange.repository, digest, artifact_type=artifact_type, after=query.get("last", "")
+    )
     headers = {"Content-Type": media.OCI_INDEX}
     if artifact_type:
         headers["OCI-Filters-Applied"] = "artifactType"
+    if last:
+        following = {"artifactType": artifact_type, "last": last} if artifact_type else {"last": last}
+        headers["Link"] = _next(exchange.location(f"referrers/{digest}"), following)
     return answer(200, headers, body=body)
 
 
@@ -58,4 +70,8 @@ def _link(path: str, names: list[str], limit: int) -> dict[str, str]:
     # A page of none has no last entry to go on from.
     if not names:
         return {}
-    return {"Link": f'<{path}?{urlencode({"n": limit, "last": names[-1]})}>; rel="next"'}
+    return {"Link": _next(path, {"n": str(limit), "last": names[-1]})}
+
+
+def _next(path: str, query: Mapping[str, str]) -> str:
+    return f'<{path}?{urlencode(query)}>; rel="next"'

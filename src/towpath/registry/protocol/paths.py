@@ -38,12 +38,13 @@ _TABLE: tuple[tuple[re.Pattern[str], Mapping[str, Endpoint]], ...] = (
     (re.compile(r"(?P<name>.+)/tags/list"), {"GET": listing.list_tags}),
     (re.compile(r"(?P<name>.+)/referrers/(?P<digest>[^/]+)"), {"GET": listing.list_referrers}),
     (re.compile(r"_catalog"), {"GET": listing.list_repositories}),
+    (re.compile(r""), {"GET": listing.say_version, "HEAD": listing.say_version}),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a path means: the endpoints by method, the repository (empty for the catalog), the other parts."""
+    """What a path means: the endpoints by method, the repository (empty outside of one), the other parts."""
 
     endpoints: Mapping[str, Endpoint]
     repository: str

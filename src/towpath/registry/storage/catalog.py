@@ -17,6 +17,9 @@ from towpath.registry.keeper.quota import Quota, Room
 from towpath.registry.storage.disk import translate
 from towpath.registry.storage.schema import open_database
 
+# 512: a descriptor without its annotations, generously.
+DESCRIPTOR_BYTES = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -43,6 +46,17 @@ class ManifestRow:
     subject: str = ""
     artifact_type: str = ""
     annotations: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferrerRow:
+    """What a list of referrers says of one; `size` is in bytes."""
+
+    digest: str
+    media_type: str
+    size: int
+    artifact_type: str
+    annotations: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +166,28 @@ class Catalog:
             after,
         )
 
-    def referrers(self, repository: str, subject: str) -> list[ManifestRow]:
-        """Manifests whose subject is this digest."""
-        rows = self._rows(
-            "SELECT digest, media_type, content, subject, artifact_type, annotations FROM manifests"
-            " JOIN repositories ON repository = id WHERE name = ? AND subject = ? AND subject != '' ORDER BY digest",
-            repository,
-            subject,
+    def referrers(
+        self, repository: str, subject: str, *, artifact_type: str, after: str, limit_bytes: int
+    ) -> tuple[list[ReferrerRow], bool]:
+        """Manifests whose subject is this digest, `limit_bytes` of them, and whether there are more."""
+        query = (
+            "SELECT digest, media_type, length(content), artifact_type, annotations FROM manifests"
+            " JOIN repositories ON repository = id WHERE name = ? AND subject = ? AND subject != ''"
+            " AND digest > ? AND (? = '' OR artifact_type = ?) ORDER BY digest"
         )
-        return [ManifestRow(*row) for row in rows]
+
+        def read() -> tuple[list[ReferrerRow], bool]:
+            rows: list[ReferrerRow] = []
+            room = limit_bytes
+            for found in self._reader.execute(query, (repository, subject, after, artifact_type, artifact_type)):
+                row = ReferrerRow(*found)
+                room -= len(row.annotations) + DESCRIPTOR_BYTES
+                if rows and room < 0:
+                    return rows, True
+                rows.append(row)
+            return rows, False
+
+        return translate(read)
 
     def holders(self, digest: str) -> list[str]:
         """Names of the repositories that have a blob."""
