@@ -136,6 +136,8 @@ class Keeper:
         return checks
 
     async def _examine_garbage(self) -> Check:
+        if await self._blueprint() is None:
+            return Check("registry keeper", OK, "nothing was pushed yet")
         keeping = await self._keeping()
         plan = await self._registry.collector.plan(self._evidence, policy_of(keeping))
         freed = format_size(plan.freed_bytes)

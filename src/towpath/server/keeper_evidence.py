@@ -73,10 +73,14 @@ class PlatformEvidence:
 
     async def _gather(self) -> Roots:
         head = await self._sources.head()
-        running = [root async for root in self._running()]
-        blueprint = await self._sources.blueprint() if head else None
+        blueprint = await self._sources.blueprint()
         if head is None or blueprint is None:
-            return Roots(tuple(running))
+            # Unborn, or so damaged that it looks like it.
+            raise EvidenceError(
+                f"collection was refused (NoEvidence): branch {self._sources.branch} has no commit that can be read",
+                hint=f"git push towpath {self._sources.branch}",
+            )
+        running = [root async for root in self._running()]
         mentions = await read_mentions(
             self._sources.repository.path,
             head.id,
