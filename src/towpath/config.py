@@ -51,6 +51,12 @@ class Settings:
         embedded: the embedded cluster is meant, even where an outside one was used before.
         advertise: the `host[:port]` at which nodes and clients reach this platform; empty for where it listens.
         plain_http: that address is spoken to without TLS though it is not loopback.
+        tls: the port speaks TLS, with a certificate of the platform's own authority.
+        tls_certificate: the port speaks TLS with this certificate; with `tls_key`.
+        tls_key: see `tls_certificate`.
+        insecure_http: clear text beyond loopback is meant.
+        anonymous_pull: repositories of the registry, by glob, that everybody may pull from.
+        access_log: where each request of the registry is noted, a file, or `-` for standard error; empty for nowhere.
     """
 
     root: Path
@@ -67,6 +73,17 @@ class Settings:
     embedded: bool = False
     advertise: str = ""
     plain_http: bool = False
+    tls: bool = False
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    insecure_http: bool = False
+    anonymous_pull: tuple[str, ...] = ()
+    access_log: str = ""
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the port speaks TLS."""
+        return self.tls or self.tls_certificate is not None
 
     @property
     def registry_host(self) -> str:
@@ -74,13 +91,20 @@ class Settings:
         return self.advertise or self.address
 
     def speaks_plain_http(self, registry: str) -> bool:
-        """Whether a registry is spoken to without TLS: loopback always, ours where the user says so."""
+        """Whether a registry is spoken to without TLS: loopback unless it is ours with TLS, ours as the user says."""
+        if registry == self.registry_host and self.uses_tls:
+            return False
         return is_loopback(registry) or (self.plain_http and registry == self.registry_host)
 
     @property
     def address(self) -> str:
         """`host:port` of Git, registry, webhooks and API."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The same as a URL."""
+        return f"{'https' if self.uses_tls else 'http'}://{self.address}"
 
     @property
     def state(self) -> Path:

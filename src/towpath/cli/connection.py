@@ -6,6 +6,7 @@ Plain `http.client`: one request a command, and no import that costs more than t
 import http.client
 import json
 import socket
+import ssl
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,7 @@ from towpath.errors import (
     UserError,
 )
 from towpath.server import credentials
-from towpath.server.runfile import read_run_info
+from towpath.server.runfile import RunInfo, read_run_info
 
 API = "/api/v1"
 # A promotion with --wait holds its request open; everything else answers at once.
@@ -37,15 +38,16 @@ _BY_EXIT_CODE: dict[int, type[TowpathError]] = {
 class Connection:
     """A platform's API."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self._url = urllib.parse.urlsplit(url)
+    def __init__(self, info: RunInfo, token: str) -> None:
+        self._url = urllib.parse.urlsplit(info.url)
+        self._info = info
         self._token = token
 
     @classmethod
     def of(cls, directory: Path) -> "Connection":
         """The platform that runs in `directory` or above. Raises UserError when none does."""
         state = find_root(directory) / STATE_DIRECTORY
-        return cls(read_run_info(state).url, credentials.read(state).admin_token)
+        return cls(read_run_info(state), credentials.read(state).admin_token)
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON document at a path of the API. Raises the error that the platform reports."""
@@ -68,6 +70,14 @@ class Connection:
         finally:
             connection.close()
 
+    def _open(self) -> http.client.HTTPConnection:
+        if self._url.scheme != "https":
+            return http.client.HTTPConnection(self._url.netloc, timeout=TIMEOUT_SECONDS)
+        try:
+            return _NamedConnection(self._url.netloc, self._info)
+        except OSError as error:
+            raise UserError(f"certificate {self._info.trusted} cannot be read ({type(error).__name__})") from error
+
     def _exchange(self, method: str, path: str, query: Mapping[str, object], body: Mapping[str, Any] | None) -> Any:
         connection, response = self._request(method, path, query, body)
         try:
@@ -80,7 +90,7 @@ class Connection:
     def _request(
         self, method: str, path: str, query: Mapping[str, object], body: Mapping[str, Any] | None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection(self._url.netloc, timeout=TIMEOUT_SECONDS)
+        connection = self._open()
         given = {name: _text(value) for name, value in query.items() if value not in (None, "", False)}
         target = f"{API}{path}" + (f"?{urllib.parse.urlencode(given)}" if given else "")
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
@@ -97,6 +107,20 @@ class Connection:
             connection.close()
             raise _error_of(response.status, answer)
         return connection, response
+
+
+class _NamedConnection(http.client.HTTPSConnection):
+    """A connection to an address whose certificate has the platform's name, which may be another than the address."""
+
+    def __init__(self, netloc: str, info: RunInfo) -> None:
+        super().__init__(netloc, timeout=TIMEOUT_SECONDS)
+        self._trust = ssl.create_default_context(cafile=info.trusted)
+        self._trust.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        self._server_name = info.server_name
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._trust.wrap_socket(self.sock, server_hostname=self._server_name)
 
 
 def _text(value: object) -> str:

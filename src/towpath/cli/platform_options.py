@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from towpath.cli.serving_options import SERVING_OPTIONS
 from towpath.config import DEFAULT_HOST
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,6 +58,7 @@ _SHARED = (
         show_default=True,
     ),
     *_ADVERTISE,
+    *SERVING_OPTIONS,
 )
 
 

@@ -97,6 +97,8 @@ def _make(directory: Path, files: Certificates, names: Sequence[str], now: datet
         authority = (
             _builder(name, name, authority_key.public_key(), now, AUTHORITY_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
             .sign(authority_key, hashes.SHA256())
         )
         write_durably(authority_key_file, _private_pem(authority_key), mode=0o600)
@@ -107,6 +109,9 @@ def _make(directory: Path, files: Certificates, names: Sequence[str], now: datet
         _builder(subject, authority.subject, key.public_key(), now, SERVING_DAYS)
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     (directory / MARKER).unlink(missing_ok=True)
@@ -130,6 +135,23 @@ def _builder(
         # An hour ago: a client whose clock is a little behind must not refuse us.
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(days=days))
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> "x509.KeyUsage":
+    """What strict verifiers (RFC 5280, 4.2.1.3; Python from 3.13 on) want to be told."""
+    from cryptography import x509  # noqa: PLC0415 - as above
+
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

@@ -6,11 +6,15 @@ restart. A pair that cannot be used, such as a certificate whose key is still on
 pair serves on.
 """
 
+import contextlib
 import logging
 import ssl
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+# A handshake has two round trips at most.
+_HANDSHAKE_TURNS = 4
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -62,3 +66,23 @@ class ServerCertificate:
     def _read_stamp(self) -> _Stamp:
         found = (self.certificate.stat(), self.key.stat())
         return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+
+
+def find_mismatch(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> str:
+    """Why a client that trusts as `client` does would not believe that a server is `name`; empty when it would.
+
+    The two shake hands in memory: what a client would say is known before the first one comes.
+    """
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    serving = server.wrap_bio(to_server, to_client, server_side=True)
+    asking = client.wrap_bio(to_client, to_server, server_hostname=name)
+    try:
+        for _ in range(_HANDSHAKE_TURNS):
+            for side in (asking, serving):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+    except ssl.SSLCertVerificationError as error:
+        return str(error.verify_message)
+    except ssl.SSLError as error:
+        return str(error.reason or error)
+    return ""

@@ -4,11 +4,13 @@ One registry a platform, no process-global state. Label values are services, env
 What other parts count themselves is read from them when somebody asks.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+
+from towpath.registry.counters import Family
 
 # From a fast stage (10 ms) to a slow build (5 min).
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
@@ -79,6 +81,10 @@ class Metrics:
         """Show how following an outside repository goes, whenever the metrics are read."""
         self.registry.register(_Remote(find_last_success, count_failures))
 
+    def read_registry(self, families: Callable[[], Iterable[Family]]) -> None:
+        """Show what the embedded registry counts itself, whenever the metrics are read."""
+        self.registry.register(_Registry(families))
+
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """The text and its content type: OpenMetrics for who accepts it, else what `promtool check metrics` reads."""
         encode, content_type = choose_encoder(accept)
@@ -102,6 +108,21 @@ class _Deliveries:
     def _family(self) -> CounterMetricFamily:
         text = "Webhook deliveries by provider and how they ended."
         return CounterMetricFamily("towpath_webhook_deliveries", text, labels=["provider", "reason"])
+
+
+class _Registry:
+    def __init__(self, families: Callable[[], Iterable[Family]]) -> None:
+        self._families = families
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        for family in self._families():
+            shown = Metric(family.name, family.text, family.kind)
+            for sample in family.samples:
+                shown.add_sample(family.name + sample.suffix, dict(sample.labels), sample.value)
+            yield shown
 
 
 class _Remote:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from towpath.registry.holdings import Holdings
 from towpath.registry.traffic import Passage
 
 # From a manifest out of the page cache (1 ms) to a layer over a slow line (1 min).
@@ -34,15 +35,6 @@ class Family:
     kind: str
     text: str
     samples: tuple[Sample, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """What the storage holds at this moment."""
-
-    blobs: int
-    blob_bytes: int
-    uploads: int
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ from towpath.errors import UserError
 from towpath.oci.digest import Digest
 from towpath.registry.blobs import Blobs
 from towpath.registry.errors import DamagedContentError
+from towpath.registry.holdings import Holdings
 from towpath.registry.keeper.collection import Collector
 from towpath.registry.keeper.quota import Quota
 from towpath.registry.keeper.repair import Repair
@@ -34,6 +35,7 @@ from towpath.registry.pullthrough import PullThrough, Upstream
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk, translate
 from towpath.registry.storage.files import BlobFiles
+from towpath.registry.storage.survey import count_blobs
 from towpath.registry.storage.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,12 @@ class Registry:
         """Hold what is pushed from this moment on against a quota."""
         _, catalog, _, _ = self._require()
         catalog.limit(quota)
+
+    def count_holdings(self) -> Holdings:
+        """What is stored at this moment, in numbers."""
+        _, _, _, uploads = self._require()
+        blobs, blob_bytes = translate(partial(count_blobs, self._root / "catalog.db"))
+        return Holdings(blobs, blob_bytes, uploads.count())
 
     async def purge_uploads(self) -> int:
         """Remove abandoned uploads; says how many."""

@@ -6,48 +6,29 @@ each at start).
 """
 
 import os
-import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from starlette.routing import BaseRoute
 
 from towpath.aio.clock import Clock
 from towpath.http.credentials import SecretChecker, hash_secret
-from towpath.http.hosts import is_loopback
 from towpath.oci.challenge import PULL
 from towpath.oci.keyring import Credential, Keyring, format_docker_config
 from towpath.ociclient.client import RegistryClient
 from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
+from towpath.registry.counters import Counters
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
-from towpath.registry.traffic import Observer
 from towpath.server.credentials import ADMIN, Credentials
+from towpath.server.manner import Manner
 from towpath.server.pullaccounts import PullAccount, PullAccounts
 
 ROUNDS_FOR_RANDOM_SECRETS = 1
 # What the gate looks with: an environment's own account is opened by the pin that the gate decides about.
 GATE = "towpath-gate"
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How the registry meets its clients.
-
-    Attributes:
-        plain_http: which registries our own clients speak to without TLS.
-        trust: what our own clients trust; None for the system's authorities.
-        anonymous: repositories, by glob, that everybody may pull from.
-        observers: told of every request.
-    """
-
-    plain_http: Callable[[str], bool] = is_loopback
-    trust: ssl.SSLContext | None = None
-    anonymous: Sequence[str] = ()
-    observers: Sequence[Observer] = ()
 
 
 class Artifacts:
@@ -73,6 +54,7 @@ class Artifacts:
         self._clock = clock
         self._credentials = credentials
         self.registry = Registry(state / "registry", clock=clock)
+        self.counters = Counters(read_holdings=self.registry.count_holdings)
         self.robots = RobotFile(state / "registry")
         self.accounts = Accounts(
             [],
@@ -106,7 +88,7 @@ class Artifacts:
             on_push=on_push,
             clock=self._clock,
             token_key=self._credentials.registry_token_key(),
-            observers=self._manner.observers,
+            observers=(self.counters, *self._manner.observers),
         )
         return app.routes
 

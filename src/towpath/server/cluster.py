@@ -3,6 +3,7 @@
 One of the two adapters of `runtime.Cluster`; the other is `outside`.
 """
 
+import ssl
 from importlib.resources import files
 
 from towpath.aio.clock import Clock
@@ -33,8 +34,13 @@ from towpath.server.runtime import RuntimeFacts
 class EmbeddedCluster:
     """One cluster of one node."""
 
-    def __init__(self, settings: Settings, credentials: Credentials, *, clock: Clock) -> None:
-        """Open the store and prepare the rest. Raises ConflictError, IntegrityError, OSError."""
+    def __init__(
+        self, settings: Settings, credentials: Credentials, *, clock: Clock, trust: ssl.SSLContext | None = None
+    ) -> None:
+        """Open the store and prepare the rest; images are pulled from whom `trust` says (None: as the system does).
+
+        Raises ConflictError, IntegrityError, OSError.
+        """
         directory = settings.state / "cluster"
         node_settings = NodeSettings(api_host=settings.host, api_port=settings.kube_port, isolation=settings.isolation)
         names = ["127.0.0.1", "localhost", settings.host, "kubernetes", "kubernetes.default"]
@@ -52,7 +58,9 @@ class EmbeddedCluster:
             self.client,
             data=directory / "node",
             clock=clock,
-            pull=lambda keyring: RegistryClient(keyring=keyring, plain_http=settings.speaks_plain_http, clock=clock),
+            pull=lambda keyring: RegistryClient(
+                keyring=keyring, plain_http=settings.speaks_plain_http, trust=trust, clock=clock
+            ),
             events=self._events.source("kubelet", host=local_node_name()),
             settings=node_settings,
             tokens=tokens,

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from towpath import __version__
 from towpath.aio.children import finish_starts
@@ -34,6 +35,8 @@ class Running:
     start_seconds: float
     remote: str = ""
     warnings: tuple[str, ...] = ()
+    tls_registry: str = ""
+    trusted: Path | None = None
 
 
 def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], verbose: bool = False) -> None:
@@ -79,7 +82,9 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
         platform = Platform(settings, clock=SystemClock())
         try:
             endpoints = await platform.start()
-            write_run_info(settings.state, RunInfo(os.getpid(), endpoints.url, endpoints.kube_url, __version__))
+            tls = platform.encryption
+            told = (str(tls.trusted.resolve()), tls.name) if tls else ("", "")
+            write_run_info(settings.state, RunInfo(os.getpid(), endpoints.url, endpoints.kube_url, __version__, *told))
             seconds = time.monotonic() - started
             on_ready(
                 Running(
@@ -90,6 +95,8 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
                     seconds,
                     settings.remote,
                     await platform.find_warnings(),
+                    settings.registry_host if tls else "",
+                    tls.trusted if tls else None,
                 )
             )
             await stop.wait()

@@ -50,15 +50,19 @@ from towpath.reconcile.parts import Settings as ReconcileSettings
 from towpath.reconcile.trees import TreeStore
 from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
-from towpath.server.artifacts import Artifacts, Manner
+from towpath.server.artifacts import Artifacts
 from towpath.server.blueprints import Blueprints
 from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
 from towpath.server.delivery import Delivery
 from towpath.server.doctor import OK
+from towpath.server.encryption import prepare_encryption
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
 from towpath.server.examination import examine_cluster, examine_platform
 from towpath.server.identifiers import new_uid
+from towpath.server.keeper import Keeper
+from towpath.server.keeper_evidence import PlatformEvidence
+from towpath.server.manner import choose_manner
 from towpath.server.meter import ReconcileMeter, StageMeter
 from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
@@ -69,6 +73,7 @@ from towpath.source.repository import GitRepository
 from towpath.web.answers import Guard
 from towpath.web.api import PlatformApi
 from towpath.web.health import Health
+from towpath.web.keeper import KeeperApi
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +108,8 @@ class Platform:
         self._stack = AsyncExitStack()
         self._background = Background()
         self._health = Health(PARTS)
+        self.encryption = prepare_encryption(settings, now=clock.now())
+        self._trust = self.encryption.trust if self.encryption else None
         self._secrets = secrets_file.load_or_create(settings.state)
         self._metrics = Metrics(version=__version__)
         self._timeline = Timeline(settings.state / "state.db", clock=clock, on_stage=self._stage_passed)
@@ -120,8 +127,9 @@ class Platform:
             host=settings.registry_host,
             credentials=self._secrets,
             clock=clock,
-            manner=Manner(plain_http=settings.speaks_plain_http),
+            manner=choose_manner(settings, trust=self._trust, at_the_end=self._stack.callback),
         )
+        self._metrics.read_registry(self._artifacts.counters.families)
         self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
         self._trees = TreeStore(self._repository, settings.state / "trees")
         self._renderer = Renderer()
@@ -154,10 +162,18 @@ class Platform:
         )
         self._origin = self._make_origin()
         self._sources = self._make_sources()
+        self._keeper = Keeper(
+            self._artifacts.registry,
+            PlatformEvidence(self._sources, serves=self._artifacts.serves),
+            blueprint=self._sources.blueprint,
+            clock=clock,
+        )
         self._listener = Listener(
             Starlette(routes=self._routes()),
             host=settings.host,
             port=settings.port,
+            certificate=self.encryption.certificate if self.encryption else None,
+            key=self.encryption.key if self.encryption else None,
             hosts=[split_port(settings.registry_host)],
             clock=clock,
         )
@@ -184,12 +200,15 @@ class Platform:
         await self._start("origin", self._origin.start, self._origin.close)
         self._background.run_forever("daily upkeep", self._upkeep)
         self._background.run_forever("pull secret rotation", self._registry_access.run)
+        self._background.run_forever("registry keeper", self._keeper.run)
+        self._stack.push_async_callback(self._keeper.close)
         self._stack.push_async_callback(self._background.close)
         return Endpoints(self._listener.url, self.cluster.facts.url)
 
     async def examine(self) -> list[dict[str, str]]:
         """What `doctor` says of the running platform."""
-        return await examine_platform(self._sources, self.cluster, self._artifacts)
+        checks = await examine_platform(self._sources, self.cluster, self._artifacts)
+        return [*checks, *(check.document() for check in await self._keeper.examine())]
 
     async def find_warnings(self) -> tuple[str, ...]:
         """What its user should know of an outside cluster at once."""
@@ -221,7 +240,7 @@ class Platform:
         if settings.outside is None:
             from towpath.server.cluster import EmbeddedCluster  # noqa: PLC0415 - not loaded where it does not run
 
-            return EmbeddedCluster(settings, self._secrets, clock=clock)
+            return EmbeddedCluster(settings, self._secrets, clock=clock, trust=self._trust)
         from towpath.server.outside import OutsideCluster, find_target  # noqa: PLC0415 - the same
 
         return OutsideCluster(
@@ -275,7 +294,7 @@ class Platform:
             builder=ServiceBuilder(
                 builder,
                 platforms=[self._image_platform],
-                source_url=self._settings.remote or f"http://{self._settings.address}/git/{self.name}.git",
+                source_url=self._settings.remote or f"{self._settings.url}/git/{self.name}.git",
                 attestor=attestor,
             ),
             publication=publication,
@@ -313,6 +332,7 @@ class Platform:
             self._health.route(),
             *self._make_api().routes(),
             *self._registry_access.routes(),
+            *KeeperApi(Guard(self._secrets.admin_token), self._keeper).routes(),
             *self._origin.routes(),
             *self._artifacts.routes(self._delivery.channel_moved),
         ]

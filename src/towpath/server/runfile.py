@@ -17,12 +17,14 @@ LOCK_FILE = "lock"
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Where a running platform is reached."""
+    """Where a running platform is reached; with TLS, which file to trust and which name its certificate has."""
 
     pid: int
     url: str
     kube_url: str
     version: str
+    trusted: str = ""
+    server_name: str = ""
 
 
 class Lock:

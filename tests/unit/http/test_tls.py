@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from fakes.clock import START
 from towpath.http.certificates import Certificates, ensure_certificates
 from towpath.http.server import Listener
+from towpath.http.tls import ServerCertificate, find_mismatch
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +38,7 @@ async def listener(tmp_path: Path) -> AsyncIterator[Listener]:
 
 def trust(tmp_path: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tmp_path / "ca" / "ca.crt")
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python from 3.13 on does by itself
     return context
 
 
@@ -95,3 +96,14 @@ async def test_files_that_are_gone_for_a_moment_harm_nobody(
     assert len(caplog.records) == 1
     replace(tmp_path, "renewed", "crt", "key")
     assert "renewed.test" in await names_of(listener, context)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("127.0.0.1", ""), ("served.test", ""), ("other.test", "Hostname mismatch")]
+)
+def test_what_a_client_would_say_is_known_beforehand(tmp_path: Path, name: str, expected: str) -> None:
+    served = make(tmp_path, "served")
+    server = ServerCertificate(served.certificate, served.key).context()
+    assert find_mismatch(server, trust(tmp_path), name).startswith(expected)
+    assert bool(find_mismatch(server, trust(tmp_path), name)) is bool(expected)
+    assert "unable to get local issuer" in find_mismatch(server, ssl.create_default_context(), name)

@@ -10,8 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pla
 
 from fakes.clock import VirtualClock
 from fakes.registry_api import Api, open_api
-from towpath.registry.counters import Counters, Family, Holdings, Sample
+from towpath.registry.counters import Counters, Family, Sample
 from towpath.registry.exposition import format_exposition
+from towpath.registry.holdings import Holdings
 from towpath.registry.traffic import Passage, classify
 
 HOLDINGS = Holdings(blobs=3, blob_bytes=4096, uploads=1)

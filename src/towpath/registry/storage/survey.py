@@ -60,5 +60,12 @@ def find_damaged_manifests(path: Path) -> list[tuple[str, str]]:
         return [(name, digest) for name, digest, content in rows if not Digest.parse(digest).matches(content)]
 
 
+def count_blobs(path: Path) -> tuple[int, int]:
+    """How many blobs there are, and how many bytes they have together. Raises sqlite3.Error."""
+    with closing(_connect(path)) as connection:
+        count, size = connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM blobs").fetchone()
+    return int(count), int(size)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)

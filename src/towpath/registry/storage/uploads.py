@@ -98,6 +98,10 @@ class Uploads:
         # Two requests may restore at once; both must get the same session, for its lock.
         return self._known.setdefault(path, restored)
 
+    def count(self) -> int:
+        """How many sessions have begun and not ended, those of before a restart included."""
+        return sum(1 for _ in self._root.iterdir())
+
     def forget(self, upload: Upload) -> None:
         """Drop a session that has ended."""
         self._known.pop(upload.path, None)

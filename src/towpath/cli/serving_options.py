@@ -1,0 +1,42 @@
+"""The options about how a port is served (TLS, who may pull, what is noted down), and what clients of a TLS one do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+TLS_FILES = (
+    click.option("--tls-cert", "tls_certificate", type=_FILE, help="Serve TLS with this certificate, PEM."),
+    click.option("--tls-key", type=_FILE, help="Its key. Both are taken up anew when they change."),
+)
+INSECURE = click.option(
+    "--insecure-http", is_flag=True, help="Serve clear text beyond loopback: behind a proxy, in a network you trust."
+)
+ANONYMOUS = click.option(
+    "--anonymous-pull", multiple=True, metavar="PREFIX/*", help="Let everybody pull from these repositories."
+)
+ACCESS_LOG = click.option(
+    "--access-log", default="", metavar="FILE", help="Note each request of the registry there, as JSON; -: on stderr."
+)
+TLS = click.option("--tls", is_flag=True, help="Serve TLS, with a certificate of an authority made here.")
+SERVING_OPTIONS = (TLS, *TLS_FILES, INSECURE, ANONYMOUS, ACCESS_LOG)
+
+
+def describe_trust(registry: str, trusted: Path) -> str:
+    """What clients of a registry over TLS do to trust it, ready to be pasted."""
+    url = f"https://{registry}"
+    return "\n".join(
+        [
+            f"  trust     clients need {trusted}",
+            f"    git         git config --global http.{url}/.sslCAInfo {trusted}",
+            f"    podman      mkdir -p /etc/containers/certs.d/{registry} && cp {trusted} $_/ca.crt",
+            f"    containerd  /etc/containerd/certs.d/{registry}/hosts.toml:",
+            f'                  server = "{url}"',
+            f'                  [host."{url}"]',
+            f'                    ca = "{trusted}"',
+        ]
+    )

@@ -1,0 +1,101 @@
+"""Whether and how a platform's own port speaks TLS: with a certificate of its own authority, or with one that is given.
+
+The authority is that of the embedded cluster, so that one file is trusted for both. Beyond loopback TLS is the rule:
+passwords and tokens would cross the network in clear text. What the platform's own parts trust is the system's
+authorities and the one that vouches for the platform.
+"""
+
+import platform as machine
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.config import Settings
+from towpath.errors import UserError
+from towpath.http.certificates import ensure_certificates
+from towpath.http.hosts import is_loopback_host, split_port
+from towpath.http.tls import ServerCertificate, find_mismatch
+
+SUBJECT = "towpath"
+WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """The TLS side of a platform.
+
+    Attributes:
+        certificate: what the listener shows.
+        key: its key.
+        trusted: the file that a client is to trust: the authority of ours, or the given certificate.
+        name: the name that the certificate is good for.
+        trust: what our own clients trust.
+    """
+
+    certificate: Path
+    key: Path
+    trusted: Path
+    name: str
+    trust: ssl.SSLContext
+
+
+def prepare_encryption(settings: Settings, *, now: float) -> Encryption | None:
+    """The TLS side of a platform; None for clear text.
+
+    Raises:
+        UserError: the options make no sense together, clear text would cross a network unasked, or the certificate
+            cannot be used.
+    """
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        missing = "--tls-key" if settings.tls_certificate else "--tls-cert"
+        raise UserError(f"{missing} is missing (Usage): a certificate and its key go together")
+    if not settings.uses_tls:
+        _refuse_clear_text(settings)
+        return None
+    name = split_port(settings.registry_host)
+    if settings.tls_certificate and settings.tls_key:
+        return _use(settings.tls_certificate, settings.tls_key, name)
+    names = ["127.0.0.1", "localhost", name, settings.host, machine.node().lower()]
+    made = ensure_certificates(
+        settings.state / "tls",
+        names=[one for one in dict.fromkeys(names) if one not in WILDCARDS],
+        now=now,
+        authority=settings.state / "cluster" / "pki",
+        subject=SUBJECT,
+    )
+    return Encryption(made.certificate, made.key, made.authority, name, trusting(made.authority))
+
+
+def trusting(file: Path) -> ssl.SSLContext:
+    """The system's authorities, and what is in a file, be it an authority or a single certificate."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cafile=file)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _use(certificate: Path, key: Path, name: str) -> Encryption:
+    try:
+        served = ServerCertificate(certificate, key).context()
+        trust = trusting(certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise UserError(
+            f"certificate {certificate} cannot be used (BadCertificate): {error}", hint=f"check it and {key}"
+        ) from error
+    mismatch = find_mismatch(served, trust, name)
+    if mismatch:
+        raise UserError(
+            f"certificate {certificate} cannot be used (Mismatch): {mismatch}",
+            hint="name the address that it is for with --advertise NAME:PORT; images are pulled from there",
+        )
+    return Encryption(certificate, key, certificate, name, trust)
+
+
+def _refuse_clear_text(settings: Settings) -> None:
+    in_pod = settings.outside is not None and settings.outside.kubeconfig is None  # what is in front of it is not ours
+    if is_loopback_host(settings.host) or settings.insecure_http or settings.plain_http or in_pod:
+        return
+    raise UserError(
+        f"platform cannot listen at {settings.host} (ClearText): passwords would cross the network unencrypted",
+        hint="add --tls, or --tls-cert and --tls-key; --insecure-http where the network or a proxy protects them",
+    )

@@ -1,0 +1,47 @@
+"""How the registry of a platform meets its clients, as the user's settings say."""
+
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.config import Settings
+from towpath.http.hosts import is_loopback
+from towpath.registry.access_log import AccessLog
+from towpath.registry.traffic import Observer
+
+STANDARD_ERROR = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How it meets them.
+
+    Attributes:
+        plain_http: which registries our own clients speak to without TLS.
+        trust: what our own clients trust; None for the system's authorities.
+        anonymous: repositories, by glob, that everybody may pull from.
+        observers: told of every request, beside the counters.
+    """
+
+    plain_http: Callable[[str], bool] = is_loopback
+    trust: ssl.SSLContext | None = None
+    anonymous: Sequence[str] = ()
+    observers: Sequence[Observer] = ()
+
+
+def choose_manner(
+    settings: Settings, *, trust: ssl.SSLContext | None, at_the_end: Callable[[Callable[[], None]], object]
+) -> Manner:
+    """What the settings say; what was opened for it is closed `at_the_end`. Raises UserError."""
+    observers = []
+    if settings.access_log:
+        access_log = open_access_log(settings.access_log)
+        at_the_end(access_log.close)
+        observers.append(access_log)
+    return Manner(settings.speaks_plain_http, trust, settings.anonymous_pull, observers)
+
+
+def open_access_log(name: str) -> AccessLog:
+    """The access log of that name, `-` for standard error. Raises UserError."""
+    return AccessLog(None if name == STANDARD_ERROR else Path(name))
