@@ -12,6 +12,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from towpath.aio.clock import Clock, SystemClock
+from towpath.http.body import Patience
 from towpath.http.credentials import SecretChecker, hash_secret
 from towpath.http.server import Listener
 from towpath.oci import media
@@ -79,7 +80,11 @@ class RegistryServer:
 
 @asynccontextmanager
 async def serve_registry(
-    root: Path, *, clock: Clock | None = None, upstreams: Mapping[str, Upstream] | None = None
+    root: Path,
+    *,
+    clock: Clock | None = None,
+    upstreams: Mapping[str, Upstream] | None = None,
+    patience: Patience | None = None,
 ) -> AsyncIterator[RegistryServer]:
     """Run a registry in this directory until the block ends."""
     clock = clock or SystemClock()
@@ -89,7 +94,7 @@ async def serve_registry(
     async def note(event: PushEvent) -> None:
         pushes.append(event)
 
-    app = create_registry_app(registry, prepare_accounts(), on_push=note, clock=clock)
+    app = create_registry_app(registry, prepare_accounts(), on_push=note, clock=clock, patience=patience)
     listener = Listener(app, grace_seconds=0.5)
     await registry.start()
     try:

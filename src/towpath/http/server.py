@@ -12,6 +12,7 @@ import logging
 import ssl
 from collections.abc import Iterable
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -21,6 +22,7 @@ from uvicorn.server import ServerState
 from towpath.aio.clock import Clock, SystemClock
 from towpath.errors import UserError
 from towpath.http.hosts import is_loopback_host, split_port
+from towpath.http.protocol import BoundedProtocol
 from towpath.http.tls import ServerCertificate
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 # 75: longer than the pauses between a client's requests, so that connections are used again.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 512
+ANY_HOST = "*"
 GOODBYE_SECONDS = 1.0
 GOODBYE_STEP_SECONDS = 0.001
 
@@ -59,7 +62,7 @@ class Listener:
             port: the port to bind; 0 lets the system choose.
             certificate: with `key`, PEM files that make this a TLS listener; taken up anew when they change.
             key: see `certificate`.
-            hosts: host names, beside loopback ones, that requests may name.
+            hosts: host names, beside loopback ones, that requests may name; `*` for any.
             grace_seconds: how long requests in flight may take to end when closing.
             clock: dates the responses.
         """
@@ -113,15 +116,13 @@ class Listener:
         config.load()
         loop = asyncio.get_running_loop()
 
-        def create_protocol() -> asyncio.Protocol:
-            protocol: asyncio.Protocol = config.http_protocol_class(  # type: ignore[call-arg]
-                config=config, server_state=self._state, app_state={}, _loop=loop
-            )
-            return protocol
-
         try:
             self._server = await loop.create_server(
-                create_protocol, self._host, self._port, ssl=self._prepare_tls(), backlog=BACKLOG
+                partial(BoundedProtocol, config, self._state, loop),
+                self._host,
+                self._port,
+                ssl=self._prepare_tls(),
+                backlog=BACKLOG,
             )
         except OSError as error:
             raise self._describe(error) from error
@@ -167,7 +168,7 @@ class Listener:
 
     def permits(self, host: str) -> bool:
         """Whether a request may name this host (without its port)."""
-        return host in self._hosts or is_loopback_host(host)
+        return host in self._hosts or is_loopback_host(host) or ANY_HOST in self._hosts
 
     def _stamp_date(self) -> None:
         # The protocol adds these headers to every response; the list is shared, so it is changed in place.

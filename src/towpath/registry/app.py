@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route, request_response
 
 from towpath.aio.clock import Clock, SystemClock
-from towpath.http.body import BodyInterruptedError, BodyTooLargeError
+from towpath.http.body import BodyInterruptedError, BodyTooLargeError, BodyTooSlowError, Patience
 from towpath.oci.challenge import PULL, PUSH, Scope
 from towpath.oci.errors import ErrorCode
 from towpath.oci.reference import InvalidReferenceError, parse_repository
@@ -42,6 +42,7 @@ def create_registry_app(
     clock: Clock | None = None,
     token_key: bytes | None = None,
     observers: Sequence[Observer] = (),
+    patience: Patience | None = None,
 ) -> Starlette:
     """The application; its routes may be mounted beside others.
 
@@ -52,6 +53,7 @@ def create_registry_app(
         clock: ages tokens.
         token_key: signs tokens; random unless given, so that a restart makes clients ask again.
         observers: told of every request that has ended, and of every refusal.
+        patience: how slowly a client may send.
     """
     clock = clock or SystemClock()
 
@@ -61,7 +63,7 @@ def create_registry_app(
 
     signer = TokenSigner(key=token_key or secrets.token_bytes(32), clock=clock)
     access = Access(accounts, signer, on_refusal=tell_refusal)
-    front = _Front(registry, access, on_push, clock)
+    front = _Front(registry, access, on_push, patience or Patience(), clock)
     token = Measured(request_response(front.token), observers, clock=clock)
     distribution = Measured(request_response(front.distribution), observers, clock=clock)
     return Starlette(
@@ -77,10 +79,13 @@ def create_registry_app(
 class _Front:
     """What all requests share."""
 
-    def __init__(self, registry: Registry, access: Access, on_push: OnPush | None, clock: Clock) -> None:
+    def __init__(
+        self, registry: Registry, access: Access, on_push: OnPush | None, patience: Patience, clock: Clock
+    ) -> None:
         self._registry = registry
         self._access = access
         self._on_push = on_push
+        self._patience = patience
         self._tokens = TokenEndpoint(access, clock)
 
     async def distribution(self, request: Request) -> Response:
@@ -106,7 +111,16 @@ class _Front:
             return answer_error(405, ErrorCode.UNSUPPORTED, f"only {allowed} are supported", headers={"Allow": allowed})
         if match.repository:
             _check_name(match.repository)
-        exchange = Exchange(request, self._registry, self._access, caller, match.repository, match.parts, self._on_push)
+        exchange = Exchange(
+            request,
+            self._registry,
+            self._access,
+            caller,
+            match.repository,
+            match.parts,
+            self._on_push,
+            self._patience,
+        )
         await ask_upstream(exchange)
         return await endpoint(exchange)
 
@@ -119,6 +133,9 @@ async def _answer_failures(request: Request, serve: Callable[[Request], Awaitabl
         return answer_error(error.status, error.code, error.message, detail=error.detail, headers=error.headers)
     except BodyTooLargeError as error:
         return answer_error(error.status, ErrorCode.SIZE_INVALID, error.message)
+    except BodyTooSlowError as error:
+        # What is still to come would otherwise be waited for, however slowly it comes.
+        return answer_error(error.status, ErrorCode.BLOB_UPLOAD_INVALID, error.message, headers={"Connection": "close"})
     except BodyInterruptedError as error:
         return answer_error(400, ErrorCode.SIZE_INVALID, error.message)  # nobody is there to read it
     except (StorageError, DamagedContentError) as error:

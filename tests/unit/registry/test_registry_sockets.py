@@ -1,18 +1,21 @@
 """The registry over real sockets: bodies cut anywhere, clients that go away, nothing left open."""
 
 import asyncio
+import contextlib
 from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from fakes.registry import RegistryServer, password, push_bytes, serve_registry
+from towpath.http.body import Patience
 from towpath.oci import media
 from towpath.oci.digest import Digest
 from towpath.registry.storage.files import PIECE_BYTES
 
 AUTHORIZATION = "Basic " + b64encode(f"admin:{password('admin')}".encode()).decode()
 CONTENT = b"0123456789"
+IMPATIENT = Patience(pause_seconds=0.05)
 DIGEST = Digest.of(CONTENT)
 
 
@@ -143,3 +146,68 @@ async def test_a_reader_that_goes_away_ends_the_reading(tmp_path: Path) -> None:
         wire.writer.transport.abort()
         assert await client.read_blob(reference, blob, limit=blob.size) == bytes(blob.size)
         await client.close()
+
+
+async def test_a_client_that_trickles_is_refused_and_can_go_on(tmp_path: Path) -> None:
+    async with serve_registry(tmp_path, patience=IMPATIENT) as server:
+        wire = await Wire.open(server)
+        location = await wire.start_upload()
+        wire.send_head("PATCH", location, content_length="10")
+        wire.writer.write(CONTENT[:4])
+        status, headers = await wire.receive_head()
+        assert (status, headers["connection"]) == (408, "close")
+        assert b"BLOB_UPLOAD_INVALID" in await wire.reader.read()
+        upload = await server.registry.blobs.get_upload("lab/app", location.rpartition("/")[2])
+        assert not upload.lock.locked()
+        arrived = upload.offset
+        await wire.close()
+    async with serve_registry(tmp_path) as server:
+        wire = await Wire.open(server)
+        rest = CONTENT[arrived:]
+        wire.send_head("PUT", f"{location}?digest={DIGEST}", content_length=str(len(rest)))
+        wire.writer.write(rest)
+        assert (await wire.receive_head())[0] == 201
+        await wire.close()
+
+
+async def test_a_manifest_that_trickles_is_refused(tmp_path: Path) -> None:
+    async with serve_registry(tmp_path, patience=IMPATIENT) as server:
+        wire = await Wire.open(server)
+        wire.send_head("PUT", "/v2/lab/app/manifests/x", content_length="1000")
+        wire.writer.write(b"{")
+        assert (await wire.receive_head())[0] == 408
+        await wire.close()
+
+
+async def test_a_blob_in_one_post_that_trickles_leaves_nothing(tmp_path: Path) -> None:
+    async with serve_registry(tmp_path, patience=IMPATIENT) as server:
+        wire = await Wire.open(server)
+        wire.send_head("POST", f"/v2/lab/app/blobs/uploads/?digest={DIGEST}", content_length="10")
+        wire.writer.write(CONTENT[:4])
+        assert (await wire.receive_head())[0] == 408
+        assert list((tmp_path / "uploads").iterdir()) == []
+        await wire.close()
+
+
+@pytest.mark.parametrize(("method", "statuses"), [("BREW", {400}), ("PROPFIND", {405}), ("CONNECT", {400, 405})])
+async def test_a_method_of_any_name_gets_an_answer(tmp_path: Path, method: str, statuses: set[int]) -> None:
+    async with serve_registry(tmp_path) as server:
+        wire = await Wire.open(server)
+        wire.send_head(method, "/v2/lab/app/tags/list", connection="close")
+        assert (await wire.receive_head())[0] in statuses
+        await wire.close()
+
+
+async def test_a_path_of_a_megabyte_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    async with serve_registry(tmp_path) as server:
+        wire = await Wire.open(server)
+        wire.send_head("GET", f"/v2/{'a' * 1_000_000}/tags/list")
+        # The end of a connection on which something is still to be read may overtake the answer.
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            assert (await wire.receive_head())[0] == 431
+        with contextlib.suppress(ConnectionError):
+            await wire.close()
+        other = await Wire.open(server)
+        other.send_head("GET", "/v2/", connection="close")
+        assert (await other.receive_head())[0] == 200
+        await other.close()

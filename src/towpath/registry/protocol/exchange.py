@@ -1,6 +1,6 @@
 """One request on its way through an endpoint, and the answers that endpoints share."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from towpath.http.body import Patience, stream_body
 from towpath.oci.challenge import Scope
 from towpath.oci.digest import Digest, InvalidDigestError
 from towpath.oci.errors import ErrorCode, ErrorEntry, format_errors
@@ -43,6 +44,11 @@ class Exchange:
     repository: str
     parts: Mapping[str, str]
     on_push: OnPush | None
+    patience: Patience
+
+    def body(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
+        """What the client sends, as long as it is not too slow. Raises as `stream_body`."""
+        return stream_body(self.request, limit=limit, patience=self.patience)
 
     def require(self, *actions: str) -> None:
         """Let the caller pass who may do all of this in the repository. Raises RegistryError."""

@@ -42,7 +42,7 @@ async def push_manifest(exchange: Exchange) -> Response:
     tags = [_tag(tag) for tag in asked] if by_digest else [_tag(reference)]
     digest = exchange.digest(reference) if by_digest else None
     try:
-        content = await read_body(request, limit=MANIFEST_LIMIT)
+        content = await read_body(request, limit=MANIFEST_LIMIT, patience=exchange.patience)
     except BodyTooLargeError as error:
         raise RegistryError(ErrorCode.SIZE_INVALID, error.message, status=error.status) from error
     accepted = await exchange.registry.manifests.put(

@@ -8,7 +8,7 @@ import re
 
 from starlette.responses import Response
 
-from towpath.http.body import BodyTooLargeError, stream_body
+from towpath.http.body import BodyTooLargeError
 from towpath.oci.challenge import PULL, PUSH
 from towpath.oci.digest import HEX_LENGTHS
 from towpath.oci.errors import ErrorCode
@@ -36,7 +36,7 @@ async def start_upload(exchange: Exchange) -> Response:
         return _progress(exchange, upload, 202)
     async with upload.lock:
         try:
-            await exchange.registry.blobs.append(upload, stream_body(exchange.request))
+            await exchange.registry.blobs.append(upload, exchange.body())
         except BaseException:
             # The client never learned of this session, so nobody could go on with it.
             await exchange.registry.blobs.cancel_upload(upload)
@@ -115,7 +115,7 @@ async def _append(exchange: Exchange, upload: Upload) -> None:
         raise _wrong_length(expected, f"Content-Length {declared[:32]}")
     start = upload.offset
     try:
-        await exchange.registry.blobs.append(upload, stream_body(request, limit=expected))
+        await exchange.registry.blobs.append(upload, exchange.body(limit=expected))
     except BodyTooLargeError as error:
         raise _wrong_length(expected or 0, "more") from error
     if expected is not None and upload.offset - start != expected:

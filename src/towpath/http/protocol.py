@@ -1,0 +1,88 @@
+"""One connection of a listener: uvicorn's protocol, with bounds on the head of a request, which uvicorn has none for.
+
+The parser keeps a head in memory until it is whole, and nothing waits for that: without a bound in bytes and in seconds
+a client could hold memory and connections for ever. Bodies are bounded where they are read, in `body`.
+"""
+
+import asyncio
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+# 64 KiB: many times what any client sends; cookies and ten long tags in a query fit.
+HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 60.0
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """A connection whose requests must begin within bounds."""
+
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        head_bytes: int = HEAD_BYTES,
+        head_seconds: float = HEAD_SECONDS,
+    ) -> None:
+        """Prepare for one connection."""
+        super().__init__(config=config, server_state=state, app_state={}, _loop=loop)
+        self._head_bytes = head_bytes
+        self._head_seconds = head_seconds
+        self._head_received = 0
+        self._give_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connects; its first request must begin soon."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes arrive; those of a head are counted when it is not whole after them."""
+        super().data_received(data)
+        if self._give_up is not None:
+            self._head_received += len(data)
+            if self._head_received > self._head_bytes:
+                self._refuse(b"431 Request Header Fields Too Large")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Its head is whole."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._stop_waiting()
+        self._head_received = 0
+        self._give_up = self.loop.call_later(self._head_seconds, self._time_out)
+
+    def _stop_waiting(self) -> None:
+        if self._give_up is not None:
+            self._give_up.cancel()
+            self._give_up = None
+
+    def _time_out(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn's types say
+        if cycle and not cycle.response_complete:
+            # The next request waits for this answer to end, and the client cannot hurry that.
+            self._give_up = self.loop.call_later(self._head_seconds, self._time_out)
+            return
+        self._refuse(b"408 Request Timeout")
+
+    def _refuse(self, status: bytes) -> None:
+        self._stop_waiting()
+        # A client that asked nothing is told nothing: an answer would be taken for that of its first request.
+        if self._head_received and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        self.transport.close()
