@@ -30,6 +30,7 @@ class Component:
         hashes: `sha256:…` of the distribution or file it came from.
         license: an SPDX expression; empty when not known.
         notes: our own facts by name, such as the path of a file.
+        accepted: `sha256:…` of the distribution files that a lock file accepts for it.
     """
 
     kind: ComponentKind
@@ -39,6 +40,7 @@ class Component:
     hashes: tuple[str, ...] = ()
     license: str = ""
     notes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    accepted: tuple[str, ...] = ()
 
 
 def python_purl(name: str, version: str) -> str:

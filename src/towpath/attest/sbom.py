@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -133,17 +134,24 @@ def _reference_of(component: Component) -> str:
     return component.purl or f"{component.kind}:{component.name}@{component.version}{':' if path else ''}{path}"
 
 
+def _format_hashes(texts: Iterable[str]) -> list[dict[str, str]]:
+    pairs = (text.partition(":") for text in texts)
+    return [{"alg": _ALGORITHMS[name], "content": value} for name, _, value in pairs if name in _ALGORITHMS]
+
+
 def _format_component(component: Component, reference: str) -> dict[str, Any]:
     document: dict[str, Any] = {"type": str(component.kind), "name": component.name, "bom-ref": reference}
     if component.version:
         document["version"] = component.version
     if component.purl:
         document["purl"] = component.purl
-    hashes = [text.partition(":") for text in component.hashes]
-    if known := [{"alg": _ALGORITHMS[name], "content": value} for name, _, value in hashes if name in _ALGORITHMS]:
-        document["hashes"] = known
+    if hashes := _format_hashes(component.hashes):
+        document["hashes"] = hashes
     if component.license:
         document["licenses"] = [{"license": {"name": component.license}}]
+    if accepted := _format_hashes(component.accepted):
+        url = f"https://pypi.org/project/{quote(component.name)}/{quote(component.version)}/"
+        document["externalReferences"] = [{"type": "distribution", "url": url, "hashes": accepted}]
     if component.notes:
         document["properties"] = [
             {"name": f"towpath:{name}", "value": value} for name, value in sorted(component.notes.items())

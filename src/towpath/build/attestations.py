@@ -11,19 +11,20 @@ reason to fail a build: that is a warning. One that cannot be reached is.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from towpath import __version__
 from towpath.aio.clock import format_rfc3339
 from towpath.attest import bundle, provenance, sbom
-from towpath.attest.components import Component, ComponentKind, image_purl
+from towpath.attest.components import Component, ComponentKind, image_purl, normalise_python_name
 from towpath.attest.dsse import IN_TOTO, sign
 from towpath.attest.keys import PrivateKey
-from towpath.attest.provenance import BuildFacts, format_provenance
+from towpath.attest.provenance import BuildFacts, LockedPackage, format_provenance
 from towpath.attest.referrer import Referrer, bundle_referrer, sbom_referrer, statement_referrer
 from towpath.attest.sbom import Described, dump_sbom, format_sbom
 from towpath.attest.statement import Statement, Subject, format_statement
 from towpath.build.cache import LayerCache
-from towpath.build.host_base import HOST
+from towpath.build.host_base import HOST, HOST_HISTORY
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.inventory import Inventory, take_inventory
 from towpath.build.os_packages import with_distribution
@@ -107,12 +108,18 @@ class Attestor:
 def read_contents(cache: LayerCache, image: BuiltImage) -> Contents:
     """What the image's layers hold, with what its labels say of the base. Blocks."""
     config = parse_image_config(image.config_raw)
-    on_host = annotations.BASE_NAME not in config.labels and len(config.diff_ids) == len(image.layers)
+    on_host = is_on_host(config)
     inventories = [
         take_inventory(cache, layer.descriptor, layer.path, is_host=on_host and not number)
         for number, layer in enumerate(image.layers)
     ]
-    return Contents(tuple(_collect(inventories, config)), all(one.readable for one in inventories))
+    components = (_with_lock(one, image) for one in _collect(inventories, config))
+    return Contents(tuple(components), all(one.readable for one in inventories))
+
+
+def is_on_host(config: ImageConfig) -> bool:
+    """Whether an image stands on the base `host`, which has no name in its labels: its history says so."""
+    return bool(config.history) and config.history[0].created_by.startswith(HOST_HISTORY)
 
 
 def make_referrers(
@@ -142,7 +149,7 @@ def make_referrers(
 def read_facts(request: BuildRequest, image: BuiltImage) -> BuildFacts:
     """What provenance says of a build."""
     config = parse_image_config(image.config_raw)
-    named = config.labels.get(annotations.BASE_NAME, "")
+    on_host = is_on_host(config)
     return BuildFacts(
         service=request.service.name,
         path=request.service.path,
@@ -152,16 +159,43 @@ def read_facts(request: BuildRequest, image: BuiltImage) -> BuildFacts:
         platform=str(request.platform),
         created=format_rfc3339(request.committed_at),
         builder_version=__version__,
-        base=named or HOST,
-        base_digest=_base_digest(config),
+        base=HOST if on_host else config.labels.get(annotations.BASE_NAME, ""),
+        base_digest=config.diff_ids[0] if on_host else _find_digest(config.labels.get(annotations.BASE_DIGEST, "")),
+        packages=tuple(LockedPackage(one.name, one.version, one.hashes) for one in image.packages),
+        parameters=_parameters(request, image),
+        engine=image.engine,
     )
 
 
-def _base_digest(config: ImageConfig) -> Digest | None:
-    labelled = config.labels.get(annotations.BASE_DIGEST, "")
-    if labelled:
-        return Digest.parse(labelled)
-    return config.diff_ids[0] if config.diff_ids else None
+def _parameters(request: BuildRequest, image: BuiltImage) -> dict[str, Any]:
+    """What else a person decided; secrets by name."""
+    service = request.service
+    if not image.engine:
+        return {"lock": image.lock} if image.lock else {}
+    given: dict[str, Any] = {
+        "dockerfile": service.dockerfile or "Dockerfile",
+        "target": service.target,
+        "buildArgs": dict(service.build_args),
+        "secrets": list(service.secrets),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _find_digest(text: str) -> Digest | None:
+    return Digest.parse(text) if text else None
+
+
+def _with_lock(component: Component, image: BuiltImage) -> Component:
+    """A Python distribution with the hashes that its lock file accepts."""
+    if not component.purl.startswith("pkg:pypi/"):
+        return component
+    name = normalise_python_name(component.name)
+    locked = (
+        one.hashes
+        for one in image.packages
+        if (normalise_python_name(one.name), one.version) == (name, component.version)
+    )
+    return replace(component, accepted=next(locked, ()))
 
 
 def _collect(inventories: Iterable[Inventory], config: ImageConfig) -> Iterable[Component]:

@@ -28,6 +28,8 @@ from towpath.oci.image import History, ImageConfig, format_image_config
 from towpath.oci.platform import Platform
 
 HOST = "host"
+# How the first line of its history begins; an image on it is told by that.
+HOST_HISTORY = "towpath base host"
 # Part of the fingerprint: raise it whenever the content of the base changes for an unchanged host.
 _RULES = "1"
 
@@ -72,7 +74,7 @@ def _base(cache: LayerCache, interpreter: Interpreter, layer: Layer, mine: Platf
         platform=mine,
         env=env,
         diff_ids=(layer.diff_id,),
-        history=(History(created_by=f"towpath base host: Python {interpreter.version}"),),
+        history=(History(created_by=f"{HOST_HISTORY}: Python {interpreter.version}"),),
     )
     blob = LayerBlob(Descriptor(media.OCI_LAYER_GZIP, layer.digest, layer.size), cache.path(layer.digest), shared=True)
     return Base(HOST, None, config, format_image_config(config), (blob,))

@@ -137,6 +137,7 @@ class BuiltImage:
         warnings: what a person should know though the build went well.
         packages: the Python packages of its dependency layer.
         lock: the lock file they were installed from and its digest, `requirements.lock sha256:…`; empty without one.
+        engine: the program that ran its Dockerfile, and its version; empty when there is none.
     """
 
     manifest_raw: bytes
@@ -148,6 +149,7 @@ class BuiltImage:
     warnings: tuple[str, ...] = field(default=())
     packages: tuple[LockedPackage, ...] = ()
     lock: str = ""
+    engine: str = ""
 
     @property
     def size(self) -> int:

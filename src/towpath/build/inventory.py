@@ -162,9 +162,15 @@ def _read_pieces(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[
 
 def _to_record(inventory: Inventory) -> dict[str, Any]:
     return {
-        "components": [asdict(one) for one in inventory.components],
+        "components": [_component_record(one) for one in inventory.components],
         "distribution": inventory.distribution,
     }
+
+
+def _component_record(component: Component) -> dict[str, Any]:
+    record = asdict(component)
+    del record["accepted"]  # a lock file's word, which no layer knows
+    return record
 
 
 def _from_record(document: dict[str, Any]) -> Inventory | None:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,10 +56,31 @@ def write_layer(entries: Iterable[Entry], blobs: Path, *, portable: bool = False
         ContextError: a file vanished, cannot be read, or changed meanwhile.
         OSError: no space, or no permission.
     """
+    planned = plan_layer(entries)
+    return _write(blobs, lambda sink: _stream(planned, sink), portable=portable)
+
+
+def pack_tar(tar: Path, blobs: Path) -> Layer:
+    """Write a layer of a tar that another program made, byte for byte.
+
+    Raises:
+        OSError: it cannot be read, no space, or no permission.
+    """
+
+    def copy(sink: "_Sink") -> None:
+        with tar.open("rb", buffering=0) as file:
+            while chunk := file.read(_BLOCK_BYTES):
+                sink.write(chunk)
+
+    return _write(blobs, copy, portable=False)
+
+
+def _write(blobs: Path, fill: Callable[["_Sink"], None], *, portable: bool) -> Layer:
     handle, temporary = tempfile.mkstemp(dir=blobs, prefix=TEMPORARY_PREFIX)
     try:
-        with os.fdopen(handle, "wb", buffering=0) as file:
-            layer = _stream(plan_layer(entries), file, portable=portable)
+        with os.fdopen(handle, "wb", buffering=0) as file, _Sink(file, portable=portable) as sink:
+            fill(sink)
+            layer = sink.finish()
             os.fchmod(handle, 0o644)
         target = blobs / layer.digest.hex
         fresh = not target.exists()
@@ -71,17 +92,15 @@ def write_layer(entries: Iterable[Entry], blobs: Path, *, portable: bool = False
     return replace(layer, fresh=fresh)
 
 
-def _stream(entries: list[Entry], file: BinaryIO, *, portable: bool) -> Layer:
-    with _Sink(file, portable=portable) as sink:
-        for entry in entries:
-            sink.write(format_header(entry))
-            if entry.kind is Kind.FILE:
-                for chunk in read_chunks(entry):
-                    sink.write(chunk)
-                if entry.size % BLOCK:
-                    sink.write(padding(entry.size))
-        sink.write(END)
-        return sink.finish()
+def _stream(entries: list[Entry], sink: "_Sink") -> None:
+    for entry in entries:
+        sink.write(format_header(entry))
+        if entry.kind is Kind.FILE:
+            for chunk in read_chunks(entry):
+                sink.write(chunk)
+            if entry.size % BLOCK:
+                sink.write(padding(entry.size))
+    sink.write(END)
 
 
 class _Sink:

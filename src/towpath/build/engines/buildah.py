@@ -1,0 +1,172 @@
+"""Buildah, and podman, which has one inside: no daemon, a store of its own below the build cache.
+
+A store of its own keeps the user's images apart from ours, so that either can be pruned. Which storage driver and which
+isolation work on a machine is found out by building: when the runtime or the driver itself fails, not a step of the
+Dockerfile, the next setting is tried and remembered. `$BUILDAH_ISOLATION` and `$STORAGE_DRIVER` of the owner win.
+
+    overlay, oci      containers by runc or crun
+    overlay, chroot   where no container can be started: inside containers, without namespaces or cgroups
+    vfs, chroot       where there is no overlay file system either: slow, and works everywhere
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from towpath.build.engines.engine import Capabilities, DockerfileBuild, EngineFailedError, OnLine
+from towpath.build.engines.running import Command, Ended, format_lines, run_command
+
+BUILDAH, PODMAN = "buildah", "podman"
+_NAME = "image"
+# The store or its driver, before the first step ran.
+_DRIVER_FAILED = re.compile(
+    r"(?i)overlay.{0,80}(not supported|is not|cannot|permission|invalid)|mount_program|fuse-overlayfs|"
+    r"prerequisites for driver|graph driver"
+)
+# The runtime, instead of the step that it was to run.
+_RUNTIME_FAILED = re.compile(
+    r"(?i)creating container for|container create (message|failed)|no (oci )?runtime|cgroup|rlimit|newuidmap|"
+    r"user namespace|unshare|cannot find.{0,40}(runc|crun)|error reading .* pid"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a machine lets containers be built."""
+
+    driver: str
+    isolation: str
+
+
+LADDER = (Settings("overlay", "oci"), Settings("overlay", "chroot"), Settings("vfs", "chroot"))
+
+
+def plan_build(program: str, build: DockerfileBuild, settings: Settings, *, store: Path, iidfile: Path) -> Command:
+    """The command that builds; the image's id ends in `iidfile`."""
+    argv = [
+        *_with_store(program, settings, store),
+        "build",
+        f"--isolation={settings.isolation}",
+        f"--file={build.context / build.dockerfile}",
+        "--layers",
+        f"--iidfile={iidfile}",
+        f"--timestamp={build.epoch}",
+        f"--platform={build.platform}",
+        f"--build-arg=SOURCE_DATE_EPOCH={build.epoch}",
+        *(f"--build-arg={name}={value}" for name, value in sorted(build.arguments.items())),
+        *(f"--secret=id={name},src={file}" for name, file in sorted(build.secrets.items())),
+        *([f"--target={build.target}"] if build.target else []),
+        str(build.context),
+    ]
+    return Command(tuple(argv), {"SOURCE_DATE_EPOCH": str(build.epoch)})
+
+
+def plan_export(program: str, image: str, settings: Settings, *, store: Path, layout: Path) -> Command:
+    """The command that writes an image of the store as a layout."""
+    argv = _with_store(program, settings, store)
+    if program == PODMAN:
+        return Command((*argv, "save", "--quiet", "--format=oci-dir", f"--output={layout}", image))
+    return Command((*argv, "push", "--quiet", "--format=oci", image, f"oci:{layout}:{_NAME}"))
+
+
+def plan_upkeep(program: str, settings: Settings, *, store: Path) -> tuple[Command, ...]:
+    """The commands that throw away what no later build can use."""
+    argv = _with_store(program, settings, store)
+    if program == PODMAN:
+        return (Command((*argv, "image", "prune", "--force")),)
+    return (Command((*argv, "rm", "--all")), Command((*argv, "rmi", "--prune", "--force")))
+
+
+def next_settings(settings: Settings, lines: Sequence[str]) -> Settings | None:
+    """What to try after a failure that the Dockerfile is not to blame for; None when it is, or nothing is left."""
+    # Only the last words count: a step may print anything before.
+    said = "\n".join(lines[-6:])
+    if settings.isolation != "chroot" and _RUNTIME_FAILED.search(said):
+        return replace(settings, isolation="chroot")
+    if settings.driver != "vfs" and _DRIVER_FAILED.search(said):
+        return Settings("vfs", "chroot")
+    return None
+
+
+def first_settings(environ: Mapping[str, str]) -> Settings:
+    """Where to begin: what the owner asks for, or else the first of the ladder."""
+    return Settings(
+        environ.get("STORAGE_DRIVER") or LADDER[0].driver, environ.get("BUILDAH_ISOLATION") or LADDER[0].isolation
+    )
+
+
+class Buildah:
+    """`Engine` over buildah or podman."""
+
+    def __init__(
+        self,
+        program: Path,
+        *,
+        version: str,
+        capabilities: Capabilities,
+        store: Path,
+        environ: Mapping[str, str],
+        timeout_seconds: float,
+    ) -> None:
+        """Set up.
+
+        Args:
+            program: the file; its name says which of the two it is.
+            version: as it says itself.
+            capabilities: of that version.
+            store: where images and containers are kept; made when missing.
+            environ: what it may know of our environment.
+            timeout_seconds: for one build.
+        """
+        self.name = program.name
+        self.version = version
+        self.capabilities = capabilities
+        self._program = program
+        self._store = store
+        self._environ = environ
+        self._timeout_seconds = timeout_seconds
+        self._settings = first_settings(environ)
+
+    async def build(self, build: DockerfileBuild, layout: Path, on_line: OnLine) -> None:
+        """Build into a layout."""
+        self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
+        iidfile = layout.with_suffix(".iid")
+        while True:
+            settings = self._settings
+            command = plan_build(str(self._program), build, settings, store=self._store, iidfile=iidfile)
+            ended = await self._run(command, build.context, on_line)
+            if ended.returncode == 0:
+                break
+            following = next_settings(settings, ended.lines)
+            if following is None:
+                raise self._failed(build, ended)
+            on_line(f"{self.name}: {settings.driver} and {settings.isolation} do not work here, trying {following}")
+            self._settings = following
+        image = iidfile.read_text().strip()
+        export = plan_export(self.name, image, settings, store=self._store, layout=layout)
+        exported = await self._run(replace(export, argv=(str(self._program), *export.argv[1:])), build.context, on_line)
+        if exported.returncode != 0:
+            raise self._failed(build, exported)
+
+    async def upkeep(self, on_line: OnLine) -> None:
+        """Throw away what no later build can use. Failures are told, and do no harm."""
+        for command in plan_upkeep(self.name, self._settings, store=self._store):
+            argv = (str(self._program), *command.argv[1:])
+            await self._run(replace(command, argv=argv), self._store, on_line)
+
+    async def _run(self, command: Command, cwd: Path, on_line: OnLine) -> Ended:
+        return await run_command(
+            command, cwd=cwd, environ=self._environ, timeout_seconds=self._timeout_seconds, on_line=on_line
+        )
+
+    def _failed(self, build: DockerfileBuild, ended: Ended) -> EngineFailedError:
+        return EngineFailedError(
+            f"{build.dockerfile} could not be built (EngineFailed): {self.name} {self.version} ended with "
+            f"{ended.returncode}\n{format_lines(ended.lines)}",
+            hint="mend the step that failed; `towpath build` in the service's repository tries again",
+        )
+
+
+def _with_store(program: str, settings: Settings, store: Path) -> tuple[str, ...]:
+    return (program, f"--root={store / 'root'}", f"--runroot={store / 'run'}", f"--storage-driver={settings.driver}")

@@ -1,0 +1,64 @@
+"""Versions as engines print them, and what each can do from which version on. Pure."""
+
+import re
+
+from towpath.build.engines.engine import Capabilities
+
+Version = tuple[int, int]
+
+_VERSION = re.compile(r"\bv?(\d+)\.(\d+)(?:\.\d+)?")
+
+
+def parse_version(text: str) -> Version:
+    """The first version in a text; (0, 0) when there is none."""
+    found = _VERSION.search(text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def format_version(text: str) -> str:
+    """The first version in a text, as written there; `unknown` when there is none."""
+    found = _VERSION.search(text)
+    return found[0].removeprefix("v") if found else "unknown"
+
+
+def buildah_capabilities(version: Version) -> Capabilities:
+    """Buildah: times of files since 1.19 (`--timestamp`), secrets since 1.20, several platforms since 1.23."""
+    return Capabilities(
+        repro=version >= (1, 19),
+        oci_out=True,
+        secrets=version >= (1, 20),
+        cache=True,
+        platforms=version >= (1, 23),
+    )
+
+
+def podman_capabilities(version: Version) -> Capabilities:
+    """Podman: it has a buildah inside, that of 1.19 in 3.0 and that of 1.23 in 4.0."""
+    return Capabilities(
+        repro=version >= (3, 0),
+        oci_out=version >= (3, 0),
+        secrets=version >= (3, 2),
+        cache=True,
+        platforms=version >= (4, 0),
+    )
+
+
+def docker_capabilities(version: Version, *, exports_oci: bool) -> Capabilities:
+    """Docker: BuildKit since 23.0; `docker save` writes an OCI layout since 25.0.
+
+    Args:
+        version: of client and daemon, the older one.
+        exports_oci: its builder writes OCI archives itself, and then with the times of files rewritten.
+    """
+    return Capabilities(
+        repro=exports_oci,
+        oci_out=exports_oci or version >= (25, 0),
+        secrets=version >= (23, 0),
+        cache=True,
+        platforms=exports_oci,
+    )
+
+
+def buildkit_capabilities(version: Version) -> Capabilities:
+    """BuildKit: times of files are rewritten since 0.13."""
+    return Capabilities(repro=version >= (0, 13), oci_out=True, secrets=True, cache=True, platforms=True)
