@@ -58,7 +58,7 @@ async def layout(tmp_path: Path) -> Path:
             platform=host_platform(),
         )
     )
-    write_layout(image, tmp_path / "layout", name="sensor:1")
+    write_layout({"sensor:1": image}, tmp_path / "layout")
     return tmp_path / "layout"
 
 

@@ -99,7 +99,8 @@ def _inside(entry: Entries, key: str, path: str, tree: Tree, *, wanted: str) -> 
     if key not in entry.entries:
         return ""
     value = fields.tidy(entry.text(key, "."))
-    full = fields.tidy(f"{path}/{value}" if path != "." else value)
+    # Either may be `.`, which joins to nothing.
+    full = "/".join(part for part in (path, value) if part != ".") or "."
     if value != "." and (problem := _why_not_inside(value)):
         entry.report(key, problem)
     elif (wanted == "a directory" and full not in tree.directories) or (wanted == "a file" and full not in tree.files):

@@ -44,6 +44,7 @@ class ServiceRun:
         error: what went wrong.
         seconds: how long its steps took.
         sent: bytes of layers that went to the registry.
+        published: whether its tag names the image; only known where tags are set one service at a time.
     """
 
     build: Build
@@ -53,6 +54,7 @@ class ServiceRun:
     error: Exception | None = None
     seconds: float = 0.0
     sent: int = 0
+    published: bool = False
 
 
 class Watcher(Protocol):
@@ -66,8 +68,8 @@ class Watcher(Protocol):
         """So many more bytes of a service's image are on their way."""
         ...
 
-    def ended(self, service: str, step: Step, /) -> None:
-        """A step of a service ended, well or not."""
+    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
+        """A step of a service ended."""
         ...
 
 
@@ -80,7 +82,7 @@ class Unwatched:
     def sent(self, service: str, count: int, /) -> None:
         """Nothing."""
 
-    def ended(self, service: str, step: Step, /) -> None:
+    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
         """Nothing."""
 
 
@@ -161,7 +163,7 @@ class Batch:
                     log.exception("service %s failed unexpectedly", name)
             finally:
                 run.seconds += self._clock.monotonic() - started
-                self._watcher.ended(name, kind)
+                self._watcher.ended(name, kind, failed=run.error is not None)
 
 
 def repository_of(blueprint: Blueprint, service: str) -> Reference:

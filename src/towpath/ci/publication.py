@@ -14,13 +14,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
-from towpath.blueprint.model import Blueprint
+from towpath.blueprint.model import Blueprint, Service
 from towpath.ci.batch import repository_of
-from towpath.ci.ports import ArtifactStore
-from towpath.ci.sets import SETS_REPOSITORY, ArtifactSet, format_set, parse_set
+from towpath.ci.plan import fingerprint
+from towpath.ci.ports import ArtifactStore, Snapshot
+from towpath.ci.sets import SETS_REPOSITORY, Artifact, ArtifactSet, format_set, parse_set
 from towpath.errors import ConflictError, RemoteError
 from towpath.oci import media
+from towpath.oci.annotations import REVISION, TREE
+from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
+from towpath.oci.manifest import InvalidManifestError, parse_manifest
 from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
 from towpath.ociclient.client import RawManifest
@@ -106,6 +110,29 @@ class Publication:
             target = _sets(blueprint).with_tag(blueprint.channel)
             await self._store.push_manifest(target, format_set(artifact_set), media.OCI_INDEX)
             return True
+
+    async def find_tagged(self, snapshot: Snapshot) -> list[Artifact]:
+        """Images that are published under the commit's tag already, and say that they are of this commit and tree.
+
+        Raises:
+            PullError: the registry cannot be asked.
+        """
+        blueprint, tag = snapshot.blueprint, sha_tag(snapshot.commit)
+
+        async def find(service: Service) -> Artifact | None:
+            tree_id = snapshot.trees.get(service.name) or ""
+            raw = await self._find_manifest(repository_of(blueprint, service.name).with_tag(tag))
+            try:
+                told = parse_manifest(raw.content, raw.media_type).annotations if raw else {}
+            except InvalidManifestError:
+                return None
+            if raw is None or (told.get(REVISION), told.get(TREE)) != (snapshot.commit, tree_id):
+                return None
+            descriptor = Descriptor(raw.media_type, raw.digest, len(raw.content))
+            return Artifact(service.name, descriptor, snapshot.commit, tree_id, fingerprint(service))
+
+        found = await asyncio.gather(*(find(service) for service in blueprint.services.values()))
+        return [artifact for artifact in found if artifact is not None]
 
     async def find_lost(self, blueprint: Blueprint, digests: Iterable[tuple[str, Digest]]) -> list[str]:
         """Those of the services (name and image) whose image the registry does not have. Raises PullError."""

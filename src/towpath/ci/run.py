@@ -1,7 +1,8 @@
 """One run of CI for one commit: read, plan, export, build, push, publish. `runner` decides when, and what comes after.
 
 1. Read the commit; a set that was published before is only rolled forward.
-2. Plan: which services are affected, which images are carried; a carried image that is gone is built again.
+2. Plan: which services are affected, which images are carried; a carried image that is gone is built again. An image
+   that was published under this commit's tag by hand, or by another CI, is the commit's image: its tag never moves.
 3. Export the affected directories, side by side.
 4. Build them, side by side (`batch`). One failure does not stop the others: all are reported.
 5. Push the images by digest, then publish the set; nothing is published unless every service has its image.
@@ -128,7 +129,8 @@ class CommitRun:
 
     async def _plan(self, snapshot: Snapshot) -> SetPlan:
         blueprint = snapshot.blueprint
-        plan = plan_set(blueprint.services, snapshot.trees, await self._known(snapshot))
+        published, known = await asyncio.gather(self._publication.find_tagged(snapshot), self._known(snapshot))
+        plan = plan_set(blueprint.services, snapshot.trees, [*published, *known])
         if plan.missing:
             names = ", ".join(f"{service.name} ({service.path})" for service in plan.missing)
             raise UserError(

@@ -22,6 +22,7 @@ COMMANDS = {
     "serve": "Run the platform on a Kubernetes, for good, with the least rights.",
     "manifest": "Print what a Kubernetes needs to run the platform.",
     "demo": "Run the whole loop on a scaffolded repository.",
+    "build": "Build the images of services, here.",
     "status": "What runs where: version, health, sync.",
     "history": "Releases, promotions and rollbacks; --timeline for the waterfall.",
     "where": "Where a commit runs.",

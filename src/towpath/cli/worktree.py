@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from towpath.blueprint.model import BLUEPRINT_FILE, DEFAULT_BRANCH
+from towpath.blueprint.model import BLUEPRINT_FILE, DEFAULT_BRANCH, SERVICES_DIRECTORY, is_label
 from towpath.config import DEFAULT_PORT
 
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -24,6 +24,16 @@ def declared_branch(root: Path) -> str:
     """The branch that is built and reconciled."""
     branch = _read(root).get("branch")
     return branch if isinstance(branch, str) and branch else DEFAULT_BRANCH
+
+
+def declared_services(root: Path) -> list[str]:
+    """The names of services, by convention or by the file, for completion: what is broken is left out."""
+    directory = root / SERVICES_DIRECTORY
+    found = {path.name for path in directory.iterdir() if path.is_dir()} if directory.is_dir() else set()
+    declared = _read(root).get("services")
+    entries = declared if isinstance(declared, dict) else {}
+    names = (found | {str(name) for name in entries}) - {str(name) for name, entry in entries.items() if entry is False}
+    return sorted(name for name in names if is_label(name))
 
 
 def _read(root: Path) -> dict[str, Any]:

@@ -288,6 +288,11 @@ services:
     assert (services["tool"].binary, services["tool"].base) == ("dist/tool-{arch}", "scratch")
 
 
+def test_the_whole_directory_can_be_the_site() -> None:
+    assert load("services: {site: {static: .}}", SITE).services["site"].static == "."
+    assert load("services: {site: {static: ., path: .}}", ["index.html"]).services["site"].static == "."
+
+
 def test_packages_can_be_named_or_switched_off() -> None:
     assert load("services: {site: {requirements: tool.lock}}", SITE).services["site"].requirements == "tool.lock"
     assert load("services: {site: {requirements: false}}", SITE).services["site"].requirements is None

@@ -354,7 +354,7 @@ async def test_the_base_can_be_made_ahead_of_the_first_build(builder: Builder, t
 
 async def test_a_layout_holds_the_image_under_its_name(builder: Builder, service: Path, tmp_path: Path) -> None:
     image = await builder.build(request(service))
-    descriptor = write_layout(image, tmp_path / "layout", name="sensor:1")
+    (descriptor,) = write_layout({"sensor:1": image}, tmp_path / "layout")
     blobs = {path.name for path in (tmp_path / "layout" / "blobs" / "sha256").iterdir()}
 
     assert descriptor.annotations == {"org.opencontainers.image.ref.name": "sensor:1"}

@@ -18,6 +18,13 @@ from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
 from towpath.ci.sets import ArtifactSet, parse_set
 from towpath.errors import NotFoundError, RemoteError, UserError
+from towpath.oci import media
+from towpath.oci.annotations import REVISION, TREE
+from towpath.oci.descriptor import Descriptor
+from towpath.oci.digest import Digest
+from towpath.oci.image import ImageConfig, format_image_config
+from towpath.oci.manifest import Manifest, format_manifest
+from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
 
@@ -539,6 +546,41 @@ async def wait_for_channel(world: World, commit: str) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop turn until a condition holds; the runner works in threads and says nothing."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0)
+
+
+async def publish_by_hand(world: World, commit: str, service: str, *, revision: str) -> Digest:
+    """Tag an image that names a commit in its annotations, as a build by hand does."""
+    tree_id = (await world.source.snapshot(commit)).trees[service]
+    config = format_image_config(ImageConfig(Platform("linux", "amd64")))
+    descriptor = Descriptor(media.OCI_CONFIG, Digest.of(config), len(config))
+    reference = Reference.parse(f"{REGISTRY}/{service}")
+    world.registry.blobs[reference.name, descriptor.digest] = config
+    annotations = {REVISION: revision, TREE: tree_id or ""}
+    raw = format_manifest(Manifest(descriptor, (), annotations))
+    return await world.registry.push_manifest(reference.with_tag(sha_tag(commit)), raw, media.OCI_MANIFEST)
+
+
+async def test_an_image_that_was_published_for_the_commit_by_hand_is_the_commits_image(world: World) -> None:
+    commit = world.source.commit({"sensor": "one", "chaos": "one"})
+    digest = await publish_by_hand(world, commit, "sensor", revision=commit)
+    await world.push(commit)
+    await world.runner.settled()
+
+    published = await world.set_of(commit)
+    assert published is not None
+    assert published.artifacts["sensor"].descriptor.digest == digest
+    assert world.builder.built == [("chaos", commit)]
+
+
+async def test_a_foreign_image_under_the_commits_tag_is_not_taken_for_it(world: World) -> None:
+    commit = world.source.commit({"sensor": "one"})
+    await publish_by_hand(world, commit, "sensor", revision="f" * 40)
+    await world.push(commit)
+    await world.runner.settled()
+
+    (report,) = world.reports
+    assert report.outcome is Outcome.FAILED
+    assert "TagCollision" in report.error

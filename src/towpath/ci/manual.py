@@ -1,0 +1,126 @@
+"""A build by hand: chosen services of a commit or of a work tree, and their publication under one tag, all or nothing.
+
+1. Export the directories of a commit; a work tree is built where it stands.
+2. Build, side by side (`batch`); when one service fails, nothing is pushed.
+3. Ask where the tag is. A service whose tag names this very image is done. An artifact tag that names another image
+   is refused before anything is sent: it never moves.
+4. Push the others by digest, with what attests them; when one push fails, no tag is set.
+5. Set the tags.
+
+CI's own run of a commit (`run`) also carries over images of services that did not change, and moves the channel.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from towpath.blueprint.model import Service
+from towpath.ci.batch import Batch, ServiceRun, repository_of
+from towpath.ci.plan import Build, fingerprint
+from towpath.ci.ports import ArtifactStore, Snapshot
+from towpath.ci.publication import TagCollisionError
+from towpath.oci.digest import Digest
+from towpath.oci.reference import Reference
+from towpath.oci.tags import is_immutable
+from towpath.ociclient.errors import PullCause, PullError
+
+_TagStep = Callable[[ServiceRun, Reference, Digest], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkContext:
+    """A service's directory in a work tree, and the files of it that count; None for all."""
+
+    directory: Path
+    only: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to build.
+
+    Attributes:
+        snapshot: the commit, or the work tree as if it were one (with trees of nothing).
+        services: those to build.
+        tag: what the images are tagged, and told as their version.
+        contexts: the directories of a work tree, by service; empty for a commit.
+    """
+
+    snapshot: Snapshot
+    services: tuple[Service, ...]
+    tag: str
+    contexts: Mapping[str, WorkContext] = field(default_factory=dict)
+
+
+class ManualBuild:
+    """Builds and publishes what an order says."""
+
+    def __init__(self, batch: Batch, store: ArtifactStore, *, workdir: Path) -> None:
+        """Directories of commits are exported below `workdir`, which is the caller's to remove."""
+        self._batch = batch
+        self._store = store
+        self._workdir = workdir
+
+    async def build(self, order: Order) -> list[ServiceRun]:
+        """Build every service; a failure is in its run."""
+        runs = [self._prepare(order, service) for service in order.services]
+        if not order.contexts:
+            await self._batch.export(order.snapshot, runs)
+        await self._batch.build(order.snapshot, runs, tag=order.tag)
+        return runs
+
+    async def push(self, order: Order, runs: Iterable[ServiceRun]) -> None:
+        """Publish what was built; a failure is in its run, and then no tag was set."""
+        runs = list(runs)
+        await self._each(order, runs, self._compare)
+        if any(run.error for run in runs):
+            return
+        waiting = [run for run in runs if not run.published]
+        await self._batch.push(order.snapshot.blueprint, waiting)
+        if any(run.error for run in runs):
+            return
+        await self._each(order, waiting, self._tag)
+
+    def _prepare(self, order: Order, service: Service) -> ServiceRun:
+        context = order.contexts.get(service.name)
+        tree_id = "" if context else order.snapshot.trees.get(service.name) or ""
+        build = Build(service, tree_id, fingerprint(service), "asked for")
+        if context:
+            return ServiceRun(build, context.directory, context.only)
+        return ServiceRun(build, self._workdir / service.name)
+
+    async def _each(self, order: Order, runs: Iterable[ServiceRun], step: _TagStep) -> None:
+        async def one(run: ServiceRun) -> None:
+            if run.image is None:
+                return
+            target = repository_of(order.snapshot.blueprint, run.build.service.name).with_tag(order.tag)
+            try:
+                await step(run, target, run.image.descriptor.digest)
+            except Exception as error:  # noqa: BLE001 - reported per service, whatever it is
+                run.error = error
+
+        await asyncio.gather(*(one(run) for run in runs if run.error is None))
+
+    async def _compare(self, run: ServiceRun, target: Reference, digest: Digest) -> None:
+        present = await self._find(target)
+        run.published = present == digest
+        if present is not None and present != digest and is_immutable(target.tag):
+            raise TagCollisionError(
+                f"tag {target} is taken (TagCollision): it names {present}, this build is {digest}",
+                hint="the platform's CI, or another machine, published this commit; commit a change, or choose --tag",
+            )
+
+    async def _tag(self, run: ServiceRun, target: Reference, digest: Digest) -> None:
+        # Read back from the registry: what it does not have under its digest must not get a name.
+        raw = await self._store.manifest(Reference(target.registry, target.repository, digest=digest))
+        await self._store.push_manifest(target, raw.content, raw.media_type)
+        run.published = True
+
+    async def _find(self, reference: Reference) -> Digest | None:
+        try:
+            return (await self._store.resolve(reference)).digest
+        except PullError as error:
+            if error.cause is not PullCause.NOT_FOUND:
+                raise
+            return None

@@ -1,0 +1,227 @@
+"""`towpath build`: build the images of services, here, without a running platform."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from towpath.aio.clock import SystemClock
+from towpath.build.host_base import host_platform
+from towpath.build.layout import write_layout
+from towpath.ci.batch import ServiceRun, repository_of
+from towpath.cli.buildbars import BuildBars
+from towpath.cli.connected import directory_option
+from towpath.cli.output import print_json, print_table
+from towpath.cli.worktree import declared_port, declared_services
+from towpath.config import DEFAULT_HOST, find_root
+from towpath.errors import TowpathError, UserError
+from towpath.oci.platform import Platform
+from towpath.server.buildorder import Found, Wanted, find_order
+from towpath.server.ci_adapters import BuiltService
+from towpath.server.workshop import Tools, open_workshop
+
+FAILED = 1
+# As many digits of a digest as tell images apart; the whole one is in the JSON.
+SHOWN_DIGEST = len("sha256:") + 12
+SHOWN_CHANGES = 3
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a build came to."""
+
+    found: Found
+    runs: Sequence[ServiceRun]
+    pushed: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of the first service that failed."""
+        error = next((run.error for run in self.runs if run.error is not None), None)
+        if error is None:
+            return 0
+        return error.exit_code if isinstance(error, TowpathError) else FAILED
+
+
+def _complete_services(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    del parameter
+    try:
+        names = declared_services(find_root(Path(context.params.get("directory") or ".").resolve()))
+    except UserError:
+        return []
+    given = context.params.get("services") or ()
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and name not in given]
+
+
+@click.command("build")
+@click.argument("services", nargs=-1, metavar="[SERVICE]...", shell_complete=_complete_services)
+@click.option("--push", is_flag=True, help="Push the images, then their tags; all or none of the tags.")
+@click.option(
+    "--output",
+    "layout",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the images as an OCI image layout; DIR:SERVICE:TAG names one.",
+)
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH",
+    help="Build for this platform; several, by commas or again, make an index.  [default: this machine's]",
+)
+@click.option("--tag", default="", help="The tag.  [default: sha-1234567 of the commit, dirty-1234567 of changes]")
+@click.option("--registry", default="", metavar="HOST/PATH", help="Where images go.  [default: as towpath.yaml says]")
+@click.option("--commit", default="", metavar="REV", help="Build this commit.  [default: the work tree]")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Sign what is pushed by this private key.")
+@click.option("--authfile", type=click.Path(path_type=Path), help="The file with the logins.  [default: docker's]")
+@click.option(
+    "-o",
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="How to print.",
+    show_default=True,
+)
+@directory_option
+def command(
+    services: tuple[str, ...], push: bool, layout: Path | None, form: str, directory: Path, **options: Any
+) -> int:
+    """Build the images of SERVICE, or of all services of the platform repository.
+
+    A clean work tree is built as its commit, with the digests that CI gives it, and tagged sha-1234567. Changes that
+    no commit has are built as they stand and tagged dirty-1234567, never sha-.
+
+    Exits with the code of the first service that failed; nothing is pushed then.
+    """
+    root = find_root(directory.resolve())
+    wanted = Wanted(services, commit=options["commit"], tag=options["tag"], registry=options["registry"])
+    address = f"{DEFAULT_HOST}:{declared_port(root)}"
+    tools = Tools(address, _read_platforms(options["platforms"]), options["authfile"], options["key"])
+    result = asyncio.run(_build(root, wanted, tools, push=push))
+    if layout is not None and result.exit_code == 0:
+        write_layout(_named(result), layout)
+    if form == "json":
+        print_json(_document(result))
+    else:
+        _print(result, layout)
+    for run in result.runs:
+        if run.error is not None:
+            click.echo(f"towpath: service {run.build.service.name}: {_explain(run.error)}", err=True)
+    return result.exit_code
+
+
+async def _build(root: Path, wanted: Wanted, tools: Tools, *, push: bool) -> Result:
+    found = await find_order(root, wanted, address=tools.address, environ=os.environ)
+    _tell_changes(found)
+    order = found.order
+    with BuildBars(tuple(service.name for service in order.services)) as bars:
+        async with open_workshop(root, found, tools, clock=SystemClock(), watcher=bars, environ=os.environ) as workshop:
+            runs = await workshop.build(order)
+            result = Result(found, runs, pushed=push)
+            if push and result.exit_code == 0:
+                await workshop.push(order, runs)
+    return result
+
+
+def _read_platforms(texts: Sequence[str]) -> tuple[Platform, ...]:
+    names = [name for text in texts for name in text.split(",") if name]
+    platforms = [Platform.parse(name) for name in names] or [host_platform()]
+    twice = next((platform for platform in platforms if platforms.count(platform) > 1), None)
+    if twice is not None:
+        raise UserError(f"platform {twice} is given twice (Twice)", hint="name each platform once")
+    return tuple(platforms)
+
+
+def _tell_changes(found: Found) -> None:
+    if not found.changes:
+        return
+    shown = ", ".join(found.changes[:SHOWN_CHANGES])
+    more = f" and {len(found.changes) - SHOWN_CHANGES} more" if len(found.changes) > SHOWN_CHANGES else ""
+    click.echo(f"not committed: {shown}{more}; built as it stands, tagged {found.order.tag}", err=True)
+
+
+def _named(result: Result) -> Mapping[str, Any]:
+    images = ((run.build.service.name, run.image) for run in result.runs)
+    return {
+        f"{name}:{result.found.order.tag}": image.whole for name, image in images if isinstance(image, BuiltService)
+    }
+
+
+def _print(result: Result, layout: Path | None) -> None:
+    tag = result.found.order.tag
+    rows = []
+    for run in result.runs:
+        name, seconds = run.build.service.name, f"{run.seconds:.2f}"
+        if run.image is None:
+            rows.append([name, tag, None, None, "failed", seconds])
+        else:
+            digest = str(run.image.descriptor.digest)[:SHOWN_DIGEST]
+            rows.append([name, tag, digest, _format_size(run.image.size), _outcome(run), seconds])
+    print_table(["SERVICE", "TAG", "DIGEST", "SIZE", "RESULT", "SECONDS"], rows)
+    for run in result.runs:
+        for warning in run.image.warnings if run.image is not None else ():
+            click.echo(f"warning: {run.build.service.name}: {warning}", err=True)
+    if layout is not None and result.exit_code == 0:
+        click.echo(f"\nwritten to {layout}")
+    if result.pushed and result.exit_code == 0:
+        sent = sum(run.sent for run in result.runs)
+        where = result.found.order.snapshot.blueprint.registry
+        click.echo(f"\npushed to {where}: {_format_size(sent)} of layers sent")
+
+
+def _outcome(run: ServiceRun) -> str:
+    if run.error is not None:
+        return "failed"
+    return "cached" if run.image is not None and run.image.cached else "built"
+
+
+def _document(result: Result) -> dict[str, Any]:
+    order = result.found.order
+    return {
+        "commit": order.snapshot.commit,
+        "tag": order.tag,
+        "changes": list(result.found.changes),
+        "registry": order.snapshot.blueprint.registry,
+        "services": [_service_document(result, run) for run in result.runs],
+    }
+
+
+def _service_document(result: Result, run: ServiceRun) -> dict[str, Any]:
+    order, name = result.found.order, run.build.service.name
+    reference = repository_of(order.snapshot.blueprint, name).with_tag(order.tag)
+    image = run.image
+    return {
+        "service": name,
+        "reference": str(reference),
+        "digest": str(image.descriptor.digest) if image else "",
+        "size": image.size if image else 0,
+        "result": _outcome(run),
+        "seconds": round(run.seconds, 3),
+        "pushed": run.published,
+        "bytes_sent": run.sent,
+        "warnings": list(image.warnings) if image else [],
+        "error": _explain(run.error) if run.error else "",
+    }
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, TowpathError):
+        return error.diagnostics()
+    return f"unexpected failure ({type(error).__name__}): {error}"
+
+
+def _format_size(count: float) -> str:
+    """Bytes as registries show them: `2.7 MB`."""
+    for unit in UNITS:
+        if count < 1000 or unit == UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable: the last unit takes everything")

@@ -1,0 +1,61 @@
+"""How far a build is: a bar for each service on a terminal, a line for each step elsewhere.
+
+On the error output, so that a pipe gets the result alone.
+"""
+
+import time
+from typing import Self
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from towpath.ci.batch import Step
+
+_DONE = {Step.EXPORT: "exported", Step.BUILD: "built", Step.PUSH: "pushed"}
+
+
+class BuildBars:
+    """`ci.batch.Watcher` for people."""
+
+    def __init__(self, services: tuple[str, ...]) -> None:
+        self._console = Console(stderr=True)
+        width = max(map(len, services), default=0)
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn(f"{{task.description:<{width}}}"),
+            TextColumn("{task.fields[step]:<9}"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {
+            name: self._bars.add_task(name, total=None, step="waiting") for name in services
+        }
+        self._began: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def began(self, service: str, step: Step, /) -> None:
+        """A service began a step."""
+        self._began[service] = time.monotonic()
+        self._bars.update(self._tasks[service], step=str(step))
+
+    def sent(self, service: str, count: int, /) -> None:
+        """So many more bytes are on their way."""
+        self._bars.update(self._tasks[service], advance=count)
+
+    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
+        """A step ended."""
+        done = "failed" if failed else _DONE[step]
+        self._bars.update(self._tasks[service], step=done)
+        if self._bars.disable and (failed or step is not Step.EXPORT):
+            click.echo(f"{service}: {done} after {time.monotonic() - self._began[service]:.2f} s", err=True)

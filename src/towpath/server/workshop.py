@@ -1,0 +1,109 @@
+"""The parts of a build by hand, wired: the same builder, attestor and batch that CI has, without a running platform."""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath.aio.clock import Clock
+from towpath.attest.keyfiles import KEYS_DIRECTORY, find_signer, read_signer
+from towpath.attest.keys import PrivateKey
+from towpath.blueprint.model import DEFAULT_BASE, SCRATCH_BASE
+from towpath.build.attestations import Attestor
+from towpath.build.builder import Builder
+from towpath.build.cache import LayerCache
+from towpath.ci.batch import Batch, Export, Watcher
+from towpath.ci.manual import ManualBuild
+from towpath.config import STATE_DIRECTORY
+from towpath.errors import NotFoundError
+from towpath.oci.keyring import Credential, Keyring
+from towpath.oci.platform import Platform
+from towpath.oci.reference import Reference
+from towpath.ociclient.client import RegistryClient
+from towpath.ociclient.logins import find_login_file, read_logins
+from towpath.server import credentials
+from towpath.server.buildorder import Found
+from towpath.server.ci_adapters import ServiceBuilder
+from towpath.server.credentials import ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the user chose for a build.
+
+    Attributes:
+        address: `host:port` of the platform's own registry, which its own credentials open.
+        platforms: what to build for.
+        authfile: the file with the logins to registries; None for docker's or podman's.
+        key: the file with the key to sign with; None for the platform's own, if it has one.
+    """
+
+    address: str
+    platforms: Sequence[Platform]
+    authfile: Path | None = None
+    key: Path | None = None
+
+
+@asynccontextmanager
+async def open_workshop(
+    root: Path, found: Found, tools: Tools, *, clock: Clock, watcher: Watcher, environ: Mapping[str, str]
+) -> AsyncIterator[ManualBuild]:
+    """Everything that a build needs, until the block ends.
+
+    Raises:
+        UserError: the logins or the platform's credentials cannot be read.
+        KeyFileError: the key cannot be used.
+    """
+    state = root / STATE_DIRECTORY
+    _make_state(state)
+    client = RegistryClient(keyring=await _keyring(state, found, tools, environ), clock=clock)
+    cache = LayerCache(state / "build")
+    builder = Builder(cache=state / "build", registry=client, clock=clock, environ=environ)
+    signer = read_signer(tools.key, environ) if tools.key else None
+
+    def chosen_signer() -> PrivateKey | None:
+        return signer or find_signer(state / KEYS_DIRECTORY, environ)
+
+    attestor = Attestor(cache=cache, registry=client, find_signer=chosen_signer)
+    services = ServiceBuilder(builder, platforms=tools.platforms, source_url=found.source_url, attestor=attestor)
+    batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)
+    try:
+        with cache.staging() as workdir:
+            yield ManualBuild(batch, client, workdir=workdir)
+    finally:
+        await client.close()
+        if found.repository is not None:
+            await found.repository.close()
+
+
+def _make_state(state: Path) -> None:
+    """The state directory, which Git must not take for part of the work tree."""
+    if not state.exists():
+        state.mkdir(mode=0o700)
+        (state / ".gitignore").write_text("*\n")
+
+
+async def _keyring(state: Path, found: Found, tools: Tools, environ: Mapping[str, str]) -> Keyring:
+    """The platform's own registry by its credentials, others by the logins of docker and podman."""
+    file = find_login_file(environ, home=Path(environ.get("HOME", "/")), named=tools.authfile)
+    registries = {found.order.snapshot.blueprint.registry.partition("/")[0]}
+    bases = {service.base for service in found.order.services} - {DEFAULT_BASE, SCRATCH_BASE}
+    registries |= {Reference.parse(base).registry for base in bases}
+    keyrings = []
+    for registry in sorted(registries):
+        if registry == tools.address and (state / credentials.FILE).exists():
+            token = credentials.read(state).admin_token
+            keyrings.append(Keyring.of({registry: Credential(ADMIN, token)}))
+        else:
+            keyrings.append(await read_logins(file, registry))
+    return Keyring.merge(keyrings)
+
+
+def _export_of(found: Found) -> Export:
+    async def export(commit: str, path: str, destination: Path) -> None:
+        if found.repository is None:
+            raise NotFoundError(f"commit {commit} was not found (NotFound): there is no repository")
+        await found.repository.export(commit, path, destination)
+
+    return export

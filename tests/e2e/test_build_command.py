@@ -1,0 +1,228 @@
+"""`towpath build` as a user types it: clean and dirty work trees, commits, layouts, platforms, mistakes."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.worktree import Worktree
+from towpath.build.entries import BuildError
+from towpath.cli.build import _complete_services, command
+from towpath.cli.main import main
+from towpath.oci.digest import Digest
+from towpath.oci.manifest import Index, parse_manifest
+
+REGISTRY = "registry: 127.0.0.1:1/lab\n"
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worktree:
+    """A platform repository of two services that need no interpreter in their base: quick to build."""
+    lab = Worktree(tmp_path / "lab")
+    lab.commit(
+        {
+            "towpath.yaml": REGISTRY + "services:\n  site: {base: scratch, static: public, entrypoint: [/app/server]}\n"
+            "  docs: {base: scratch, static: ., entrypoint: [/app/server]}\n",
+            "services/site/public/index.html": "<h1>one</h1>\n",
+            "services/docs/page.txt": "text\n",
+            ".gitignore": "/.towpath/\n*.log\n",
+        }
+    )
+    monkeypatch.chdir(lab.path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return lab
+
+
+@pytest.fixture
+def towpath(capsysbinary: pytest.CaptureFixture[bytes]) -> Any:
+    def run(*arguments: str) -> Said:
+        code = main(["build", *arguments])
+        seen = capsysbinary.readouterr()
+        return Said(code, seen.out.decode(), seen.err.decode())
+
+    return run
+
+
+def sha_tag_of(lab: Worktree) -> str:
+    return f"sha-{lab.git('rev-parse', 'HEAD')[:7]}"
+
+
+def test_all_services_are_built_from_the_commit_and_listed(lab: Worktree, towpath: Any) -> None:
+    said = towpath()
+
+    assert said.code == 0
+    head, *rows = [line.split() for line in said.out.splitlines()]
+    assert head == ["SERVICE", "TAG", "DIGEST", "SIZE", "RESULT", "SECONDS"]
+    assert [row[:2] for row in rows] == [["docs", sha_tag_of(lab)], ["site", sha_tag_of(lab)]]
+    assert "site: built after" in said.err
+
+
+def test_the_second_build_comes_from_the_cache(lab: Worktree, towpath: Any) -> None:
+    first, second = towpath("-o", "json").json(), towpath("-o", "json").json()
+
+    assert first["commit"] == lab.git("rev-parse", "HEAD")
+    assert [service["result"] for service in first["services"]] == ["built", "built"]
+    assert [service["result"] for service in second["services"]] == ["cached", "cached"]
+    assert [one["digest"] for one in first["services"]] == [two["digest"] for two in second["services"]]
+
+
+@pytest.mark.usefixtures("lab")
+def test_one_service_can_be_named(towpath: Any) -> None:
+    assert [service["service"] for service in towpath("site", "-o", "json").json()["services"]] == ["site"]
+
+
+def test_changes_are_built_as_they_stand_under_a_tag_that_is_no_commits(lab: Worktree, towpath: Any) -> None:
+    clean = towpath("site", "-o", "json").json()
+    lab.write({"services/site/public/new.html": "new", "services/site/public/noise.log": "ignored"})
+    said = towpath("site", "-o", "json")
+    dirty = said.json()
+
+    assert dirty["tag"] == f"dirty-{lab.git('rev-parse', 'HEAD')[:7]}"
+    assert (dirty["commit"], dirty["changes"]) == ("", ["services/site/public/new.html"])
+    assert dirty["services"][0]["digest"] != clean["services"][0]["digest"]
+    assert "not committed: services/site/public/new.html; built as it stands" in said.err
+
+
+def test_what_git_ignores_is_in_no_image(lab: Worktree, towpath: Any) -> None:
+    lab.write({"services/site/public/new.html": "new"})
+    before = towpath("site", "-o", "json").json()
+    lab.write({"services/site/public/noise.log": "ignored"})
+    after = towpath("site", "-o", "json").json()
+
+    assert before["services"][0]["digest"] == after["services"][0]["digest"]
+
+
+def test_changes_elsewhere_leave_a_service_clean(lab: Worktree, towpath: Any) -> None:
+    lab.write({"services/docs/page.txt": "changed\n", "README.md": "new\n"})
+
+    assert towpath("site", "-o", "json").json()["tag"] == sha_tag_of(lab)
+    assert towpath("-o", "json").json()["tag"].startswith("dirty-")
+
+
+def test_a_commit_can_be_named_whatever_the_work_tree_is_like(lab: Worktree, towpath: Any) -> None:
+    clean = towpath("-o", "json").json()
+    lab.commit({"services/site/public/index.html": "<h1>two</h1>\n"})
+    lab.write({"services/site/public/index.html": "half-written"})
+
+    assert towpath("--commit", "HEAD~1", "-o", "json").json()["services"][1]["digest"] == clean["services"][1]["digest"]
+
+
+def test_a_directory_outside_of_git_is_built_as_it_stands(tmp_path: Path, towpath: Any) -> None:
+    (tmp_path / "plain" / "services" / "site").mkdir(parents=True)
+    (tmp_path / "plain" / "towpath.yaml").write_text(
+        "services:\n  site: {base: scratch, static: ., entrypoint: [/app/x]}\n"
+    )
+    (tmp_path / "plain" / "services" / "site" / "x").write_text("x")
+    document = towpath("-C", str(tmp_path / "plain"), "-o", "json").json()
+
+    assert (document["tag"], document["commit"]) == ("dirty", "")
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_layout_holds_every_image_by_name(towpath: Any, tmp_path: Path) -> None:
+    document = towpath("--output", str(tmp_path / "out"), "-o", "json").json()
+    index = parse_manifest((tmp_path / "out" / "index.json").read_bytes())
+
+    assert isinstance(index, Index)
+    named = {entry.annotations["org.opencontainers.image.ref.name"]: str(entry.digest) for entry in index.manifests}
+    assert named == {f"{one['service']}:{document['tag']}": one["digest"] for one in document["services"]}
+    for blob in (tmp_path / "out" / "blobs" / "sha256").iterdir():
+        assert Digest.of(blob.read_bytes()).hex == blob.name
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_layout_never_lands_among_other_files(towpath: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+
+    said = towpath("--output", str(tmp_path / "mine"))
+    assert (said.code, "NotEmpty" in said.err) == (5, True)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("given", [["--platform", "linux/amd64,linux/arm64"], ["--platform", "linux/arm64"]])
+@pytest.mark.usefixtures("lab")
+def test_several_platforms_make_an_index_and_one_makes_none(towpath: Any, tmp_path: Path, given: list[str]) -> None:
+    towpath("site", *given, "--output", str(tmp_path / "out"))
+    index = parse_manifest((tmp_path / "out" / "index.json").read_bytes())
+    assert isinstance(index, Index)
+    (entry,) = index.manifests
+    whole = parse_manifest((tmp_path / "out" / "blobs" / "sha256" / entry.digest.hex).read_bytes())
+
+    platforms = [str(one.platform) for one in whole.manifests] if isinstance(whole, Index) else []
+    assert platforms == (["linux/amd64", "linux/arm64"] if "," in given[1] else [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nope"], 4, "service nope is not known (NotFound): the blueprint has docs, site"),
+        (["--commit", "nope"], 4, "commit nope was not found (NotFound)"),
+        (["--tag", "sha-1234567"], 2, "tag sha-1234567 cannot be chosen (TagReserved)"),
+        (["--tag", "unreleased"], 2, "TagReserved"),
+        (["--tag", "a b"], 2, "is not allowed here in a tag"),
+        (["--platform", "arm64"], 2, "expected os/architecture"),
+        (["--platform", "linux/arm64", "--platform", "linux/arm64"], 2, "given twice"),
+        (["--registry", "http://x"], 2, "a reference has no scheme"),
+        (["--authfile", "/nowhere"], 2, "there is no file /nowhere"),
+        (["--push", "site"], 6, "connection refused"),
+    ],
+)
+@pytest.mark.usefixtures("lab")
+def test_each_mistake_has_its_words_and_its_exit_code(
+    towpath: Any, arguments: list[str], code: int, words: str
+) -> None:
+    said = towpath(*arguments)
+
+    assert (said.code, words in said.err) == (code, True), said.err
+
+
+def test_outside_of_a_platform_repository_the_next_step_is_told(tmp_path: Path, towpath: Any) -> None:
+    (tmp_path / "empty").mkdir()
+    said = towpath("-C", str(tmp_path / "empty"))
+
+    assert (said.code, "towpath init" in said.err) == (2, True)
+
+
+def test_a_service_that_cannot_be_built_is_told_beside_those_that_can(lab: Worktree, towpath: Any) -> None:
+    lab.commit({"services/broken/README.md": "nothing to run\n"})
+    said = towpath("-o", "json")
+
+    results = {one["service"]: one["result"] for one in said.json()["services"]}
+    assert results == {"broken": "failed", "docs": "built", "site": "built"}
+    assert said.code == BuildError.exit_code
+    assert "towpath: service broken: service broken has no entrypoint" in said.err
+
+
+def test_the_time_of_a_build_without_a_commit_can_be_given(
+    lab: Worktree, towpath: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.write({"services/site/public/new.html": "new"})
+    digests = set()
+    for epoch in ("1000000000", "1000000000", "1100000000"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        digests.add(towpath("site", "-o", "json").json()["services"][0]["digest"])
+    assert len(digests) == 2
+
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    assert towpath("site").code == 2
+
+
+@pytest.mark.usefixtures("lab")
+def test_shells_complete_the_names_of_services() -> None:
+    context = command.make_context("build", ["docs"], resilient_parsing=True)
+    items = _complete_services(context, command.params[0], "")
+
+    assert [item.value for item in items] == ["site"]

@@ -1,0 +1,74 @@
+"""Services on their way through the steps: side by side, each with its own error."""
+
+from pathlib import Path
+
+from fakes.clock import VirtualClock
+from fakes.image_builder import FakeImageBuilder
+from fakes.memory_registry import MemoryRegistry
+from fakes.source_trees import MemorySourceTrees
+from towpath.ci.batch import Batch, ServiceRun, Step
+from towpath.ci.plan import Build
+from towpath.ci.ports import Snapshot
+from towpath.errors import UserError
+from towpath.oci.tags import sha_tag
+
+
+class Notes:
+    """Satisfies `Watcher`."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[object, ...]] = []
+
+    def began(self, service: str, step: Step, /) -> None:
+        self.said.append((service, "began", str(step)))
+
+    def sent(self, service: str, count: int, /) -> None:
+        self.said.append((service, "sent", count > 0))
+
+    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
+        self.said.append((service, "failed" if failed else "ended", str(step)))
+
+
+async def prepare(tmp_path: Path) -> tuple[Batch, FakeImageBuilder, Notes, Snapshot, list[ServiceRun]]:
+    source, registry, notes = MemorySourceTrees(), MemoryRegistry(), Notes()
+    snapshot = await source.snapshot(source.commit({"chaos": "one", "sensor": "one"}))
+    builder = FakeImageBuilder(registry)
+    batch = Batch(builder, source.export, clock=VirtualClock(), parallel=1, watcher=notes)
+    runs = [
+        ServiceRun(Build(service, "tree", "mark", "new"), tmp_path / service.name)
+        for service in snapshot.blueprint.services.values()
+    ]
+    return batch, builder, notes, snapshot, runs
+
+
+async def test_every_step_of_every_service_is_told(tmp_path: Path) -> None:
+    batch, _, notes, snapshot, runs = await prepare(tmp_path)
+    await batch.export(snapshot, runs)
+    await batch.build(snapshot, runs, tag=sha_tag(snapshot.commit))
+    await batch.push(snapshot.blueprint, runs)
+
+    assert [said for said in notes.said if said[0] == "sensor"] == [
+        ("sensor", "began", "exporting"),
+        ("sensor", "ended", "exporting"),
+        ("sensor", "began", "building"),
+        ("sensor", "ended", "building"),
+        ("sensor", "began", "pushing"),
+        ("sensor", "sent", True),
+        ("sensor", "sent", True),
+        ("sensor", "ended", "pushing"),
+    ]
+    assert all(run.sent > 0 for run in runs)
+
+
+async def test_one_failure_is_its_services_own(tmp_path: Path) -> None:
+    batch, builder, notes, snapshot, runs = await prepare(tmp_path)
+    builder.failures["chaos"] = UserError("chaos cannot be built")
+    await batch.export(snapshot, runs)
+    await batch.build(snapshot, runs, tag="t")
+    await batch.push(snapshot.blueprint, runs)
+
+    chaos, sensor = runs
+    assert (chaos.error, chaos.image) == (builder.failures["chaos"], None)
+    assert sensor.error is None
+    assert ("chaos", "failed", "building") in notes.said
+    assert ("chaos", "began", "pushing") not in notes.said

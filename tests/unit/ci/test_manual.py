@@ -1,0 +1,125 @@
+"""A build by hand: all tags or none, an artifact tag that never moves, one question when nothing changed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fakes.clock import VirtualClock
+from fakes.image_builder import FakeImageBuilder
+from fakes.memory_registry import MemoryRegistry
+from fakes.source_trees import REGISTRY, MemorySourceTrees
+from towpath.ci.batch import Batch, ServiceRun
+from towpath.ci.manual import ManualBuild, Order, WorkContext
+from towpath.ci.publication import TagCollisionError
+from towpath.errors import RemoteError, UserError
+from towpath.oci.reference import Reference
+from towpath.oci.tags import sha_tag
+
+
+class Bench:
+    """A commit of two services, a registry, and the build by hand over them."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+        self.source = MemorySourceTrees()
+        self.registry = MemoryRegistry()
+        self.builder = FakeImageBuilder(self.registry)
+        self.commands = 0
+
+    @property
+    def manual(self) -> ManualBuild:
+        """One a command, each with a directory of its own."""
+        self.commands += 1
+        batch = Batch(self.builder, self.source.export, clock=VirtualClock(), parallel=2)
+        return ManualBuild(batch, self.registry, workdir=self.tmp_path / f"work{self.commands}")
+
+    async def order(self, tag: str = "") -> Order:
+        snapshot = await self.source.snapshot(self.source.commit({"chaos": "one", "sensor": "one"}, commit="a" * 40))
+        return Order(snapshot, tuple(snapshot.blueprint.services.values()), tag or sha_tag(snapshot.commit))
+
+    async def publish(self, order: Order) -> list[ServiceRun]:
+        manual = self.manual
+        runs = await manual.build(order)
+        await manual.push(order, runs)
+        return runs
+
+    def tags(self) -> dict[str, str]:
+        return {repository.rpartition("/")[2]: tag for repository, tag in self.registry.tags_}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_every_service_is_built_pushed_and_tagged(bench: Bench) -> None:
+    runs = await bench.publish(await bench.order())
+
+    assert [run.published for run in runs] == [True, True]
+    assert bench.tags() == {"chaos": "sha-aaaaaaa", "sensor": "sha-aaaaaaa"}
+
+
+async def test_a_failed_build_is_in_its_run_and_the_other_service_is_built(bench: Bench) -> None:
+    bench.builder.failures["chaos"] = UserError("no")
+    chaos, sensor = await bench.manual.build(await bench.order())
+
+    assert isinstance(chaos.error, UserError)
+    assert (sensor.error, sensor.image is not None) == (None, True)
+
+
+async def test_when_one_push_fails_no_tag_is_set(bench: Bench) -> None:
+    def refuse(operation: str) -> None:
+        if operation.startswith(f"push_blob {REGISTRY}/sensor"):
+            raise RemoteError("the disk is full")
+
+    bench.registry.before = refuse
+    runs = await bench.publish(await bench.order())
+
+    assert [run.error is None for run in runs] == [True, False]
+    assert bench.tags() == {}
+
+
+async def test_what_is_published_already_costs_one_question_a_service(bench: Bench) -> None:
+    order = await bench.order()
+    await bench.publish(order)
+    bench.registry.requests = 0
+    bench.registry.log.clear()
+    runs = await bench.publish(order)
+
+    assert (bench.registry.requests, bench.registry.log) == (2, [])
+    assert [run.published for run in runs] == [True, True]
+
+
+async def test_an_artifact_tag_that_names_another_image_is_refused_before_anything_is_sent(bench: Bench) -> None:
+    order = await bench.order()
+    await bench.publish(order)
+    other = bench.source.commit({"chaos": "two", "sensor": "two"}, commit="b" * 40)
+    moved = replace(order, snapshot=await bench.source.snapshot(other))
+    bench.registry.log.clear()
+    runs = await bench.publish(moved)
+
+    assert all(isinstance(run.error, TagCollisionError) for run in runs)
+    assert bench.registry.log == []
+
+
+async def test_a_channel_moves(bench: Bench) -> None:
+    order = await bench.order("try-1")
+    await bench.publish(order)
+    other = bench.source.commit({"chaos": "two", "sensor": "two"}, commit="b" * 40)
+    runs = await bench.publish(replace(order, snapshot=await bench.source.snapshot(other)))
+
+    image = runs[1].image
+    assert image is not None
+    named = await bench.registry.resolve(Reference.parse(f"{REGISTRY}/sensor:try-1"))
+    assert named.digest == image.descriptor.digest
+
+
+async def test_a_work_tree_is_built_where_it_stands_and_as_no_tree_of_gits(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("as it stands")
+    order = await bench.order("dirty-aaaaaaa")
+    contexts = {service.name: WorkContext(tmp_path, frozenset({"main.py"})) for service in order.services}
+    runs = await bench.manual.build(replace(order, contexts=contexts))
+
+    assert [(run.context, run.only, run.build.tree_id) for run in runs] == [(tmp_path, frozenset({"main.py"}), "")] * 2
+    assert bench.source.exported == []
