@@ -72,7 +72,7 @@ def test_every_command_line_in_the_documents_can_be_parsed(document: Path) -> No
     for name, rest in (found for block in blocks for found in COMMAND_LINE.findall(block)):
         command = towpath.get_command(context, name)
         assert command is not None, f"{document.name}: towpath {name}"
-        words = rest.split("&&")[0].split()
+        words = re.split(r"&&|[|>]", rest)[0].split()
         known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
         options = [word for word in words if word.startswith("-") and not word.lstrip("-").isdigit()]
         assert set(options) <= known | {"--help"}, f"{document.name}: towpath {name}{rest}"

@@ -208,3 +208,34 @@ def test_nothing_was_refused_on_the_way(story: Story) -> None:
     log = story.lab.log.read_text()
 
     assert "forbidden" not in log.lower(), [line for line in log.splitlines() if "forbidden" in line.lower()]
+
+
+INGRESS = """\
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: lamp}
+spec:
+  defaultBackend: {service: {name: lamp, port: {number: 80}}}
+"""
+
+
+def test_a_kind_that_was_not_granted_is_named_with_the_remedy_and_waits_for_it(story: Story) -> None:
+    lab = story.lab
+    base = (lab.root / "k3s/base/kustomization.yaml").read_text().replace("lamp.yaml", "lamp.yaml, ingress.yaml")
+    lab.change({"k3s/base/ingress.yaml": INGRESS, "k3s/base/kustomization.yaml": base}, "Open the lamp")
+
+    def refused() -> Any:
+        findings = lab.api("/explain", environment="dev")["findings"]
+        return next((one for one in findings if "ingresses" in one["reason"]), None)
+
+    found = story.await_("the refusal", refused)
+    assert "cannot get resource" in found["reason"]
+    assert "towpath manifest | kubectl apply -f -" in found["next"]
+
+    manifest = lab.towpath("manifest").out
+    story.admin("apply", "-f", "-", stdin=manifest)
+    for name in ("dev", "prod"):
+        story.await_(
+            f"the Ingress in {name}",
+            lambda name=name: story.admin("-n", name, "get", "ingress", "lamp", expect=None).code == 0,
+        )

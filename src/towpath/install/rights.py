@@ -21,6 +21,11 @@ APPLY = ("create", "patch")
 ALL = (*READ, *APPLY, "delete")
 RBAC = "rbac.authorization.k8s.io"
 INVENTORY = "towpath-inventory-{}"
+# What holds the images that run, beside pods.
+RUNNING = (
+    ("apps", ("controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets")),
+    ("batch", ("cronjobs", "jobs")),
+)
 # Where Kubernetes wants events about objects that are in no namespace.
 EVENTS_OF_THE_CLUSTER = "default"
 _NAMESPACE = GVK("", "v1", "Namespace")
@@ -129,6 +134,8 @@ def _in_namespace(objects: Sequence[Object], kinds: Iterable[GVK], address_of: A
         )
     yield from _secrets(objects)
     yield from _pods(objects)
+    for group, plurals in RUNNING:
+        yield Rule(group, plurals, ("list",), (), "the registry keeps what runs, and what a rollout may go back to")
     yield Rule("", ("events",), ("list", "create"), (), "towpath events; drift and how it was healed are told")
     yield from _handed_on(objects, own_kind="Role", binding="RoleBinding")
 

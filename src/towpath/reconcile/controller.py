@@ -15,7 +15,7 @@ from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
 from towpath.aio.workqueue import WorkQueue
 from towpath.errors import NotFoundError, TowpathError
-from towpath.kube.errors import ApiError
+from towpath.kube.errors import ApiError, ForbiddenError
 from towpath.kube.objects import Object, ObjectKey, gvk_of, key_of, labels_of, name_of, namespace_of, uid_of
 from towpath.kube.requests import DeleteOptions
 from towpath.reconcile.application import Application
@@ -29,6 +29,7 @@ from towpath.reconcile.live import POD, LiveView
 from towpath.reconcile.marks import ENVIRONMENT_LABEL
 from towpath.reconcile.parts import Meter, Parts, Recorder, Settings
 from towpath.reconcile.ports import ResourceClient
+from towpath.reconcile.refusals import RIGHTS_HINT
 from towpath.reconcile.status import ApplicationStatus, Hold, Result
 from towpath.reconcile.verdicts import VerdictLog, Verdicts
 
@@ -217,6 +218,8 @@ class Reconciler:
         try:
             result = await application.reconcile()
         except TowpathError as error:
+            if isinstance(error, ForbiddenError):
+                error.hint = error.hint or RIGHTS_HINT
             application.standing.failed(error)
             raise
         except Exception as error:

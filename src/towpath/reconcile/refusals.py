@@ -10,6 +10,7 @@ from towpath.kube.objects import ObjectKey
 _WORKLOADS = frozenset({"StatefulSet", "Deployment", "ReplicaSet", "DaemonSet"})
 # How upstream answers an apply with unknown or ill-typed fields: with 500, though it is Git that has to be mended.
 _UNTYPED = "failed to create typed patch object"
+RIGHTS_HINT = "in the platform repository `towpath manifest | kubectl apply -f -` grants what its overlays need"
 # 6: a screen holds them; the rest is counted.
 _SHOWN = 6
 
@@ -47,7 +48,7 @@ def explain_refusal(key: ObjectKey, error: ApiError) -> Refusal:
     if isinstance(error, InvalidError):
         return _explain_invalid(key, error)
     if isinstance(error, ForbiddenError):
-        return Refusal(key, error.reason, error.message, "grant Towpath's account this verb, or remove the object")
+        return Refusal(key, error.reason, error.message, RIGHTS_HINT)
     if isinstance(error, ApiNotFoundError):
         hint = f"the cluster does not serve {key.kind}, or namespace {key.namespace or '(none)'} does not exist"
         return Refusal(key, error.reason, error.message, hint)

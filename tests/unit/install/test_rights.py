@@ -4,6 +4,8 @@ from typing import Any
 
 from towpath.install.rights import ALL, Rights, Rule, derive_rights
 from towpath.kube.objects import GVK, Object
+from towpath.kube.upstream import find_address
+from towpath.server.keeper_evidence import RUNNING_KINDS
 
 RBAC = "rbac.authorization.k8s.io"
 
@@ -38,6 +40,15 @@ def test_a_rendered_kind_may_be_read_applied_and_pruned_and_not_replaced() -> No
     assert all(allows(rules, verb, "deployments", "apps") for verb in ALL)
     assert not allows(rules, "update", "deployments", "apps")
     assert not allows(rules, "get", "statefulsets", "apps")
+
+
+def test_all_that_may_run_an_image_may_be_listed_so_that_the_registry_keeps_it() -> None:
+    rules = rights(workload()).namespaced["dev"]
+    granted = {(rule.group, plural) for rule in rules if "list" in rule.verbs for plural in rule.resources}
+    needed = {(gvk.group, address.plural) for gvk in RUNNING_KINDS if (address := find_address(gvk.group, gvk.kind))}
+
+    assert len(needed) == len(RUNNING_KINDS)
+    assert needed <= granted
 
 
 def test_nothing_is_granted_where_nothing_is_rendered() -> None:

@@ -27,8 +27,11 @@ class Fenced:
     def __init__(self, client: ResourceClient) -> None:
         self._client = client
         self.read: set[str] = set()
+        self.refused: set[str] = set()
 
     async def get(self, gvk: GVK, name: str, namespace: str = "") -> Object:
+        if gvk.kind in self.refused:
+            raise ForbiddenError(f'{gvk.kind} "{name}" is forbidden')
         return await self._client.get(gvk, name, namespace)
 
     async def list(self, gvk: GVK, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:
@@ -121,3 +124,26 @@ async def test_a_secret_that_git_drops_is_pruned_and_watched_no_longer(fenced: t
     await world.push(namespace(), config(), secret("three"), revision="c")
 
     assert client.read == {"Secret dev metadata.name=three"}
+
+
+async def test_a_kind_without_rights_stops_nothing_that_runs_and_says_how_to_grant_it(
+    fenced: tuple[World, Fenced],
+) -> None:
+    world, client = fenced
+    world.desire(namespace(), config())
+    await world.start()
+    client.refused.add("Service")
+    service = {**config("web"), "apiVersion": "v1", "kind": "Service", "spec": {"ports": [{"port": 80}]}}
+    service.pop("data")
+    await world.push(namespace(), config(), service, revision="b")
+
+    problem = world.status().problem
+    assert problem is not None
+    assert 'Service "web" is forbidden' in problem.message
+    assert "towpath manifest" in problem.hint
+    assert await world.exists(config())
+    client.refused.clear()
+    world.reconciler.trigger("dev", "granted")
+    await world.settle()
+    assert world.status().problem is None
+    assert await world.exists(service)
