@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from conformance.registry.document import format_registry
 from contract.conformance import format_conformance
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
+
+if TYPE_CHECKING:
+    from kubernetes.node.running import Node
 
 # The parts of docs/conformance.md, in this order: which tests report in it, and what writes it.
 PARTS = {
@@ -33,6 +37,33 @@ def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
             yield load_target(plane.kubeconfig, environ={})
     except NotBuildableError as error:
         pytest.skip(f"NOT RUN: needs a real Kubernetes: {error}")
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Node]":
+    """A real node that is Ready, in a control plane of its own with all controllers: pods really run.
+
+    `node.plane.kubeconfig` is the administrator's; `node.plane.write_kubeconfig` makes others. Images are pulled from
+    any registry on this machine's loopback under the address that a reference names (`127.0.0.1:5000/lab/app:v1`),
+    over plain HTTP; `node.trust(host, url)` leads another name there. Pods have addresses that this machine reaches;
+    there is no kube-proxy and no DNS, so nothing answers at a Service's name or cluster IP: use `kubectl port-forward`,
+    or the pods' addresses. `kubectl logs` and `exec` work. `node.log("kubelet")` says what went wrong.
+    """
+    from kubernetes.build import NotBuildableError, ensure_built
+    from kubernetes.control_plane import running_control_plane
+    from kubernetes.node.confinement import NodeNotRunnableError, require_runnable
+    from kubernetes.node.running import running_node
+
+    try:
+        require_runnable()
+        ensure_built()
+    except (NodeNotRunnableError, NotBuildableError) as error:
+        pytest.skip(f"NOT RUN: needs a node of its own: {error}")
+    with (
+        running_control_plane(tmp_path_factory.mktemp("node-plane")) as plane,
+        running_node(plane, tmp_path_factory.mktemp("node")) as running,
+    ):
+        yield running
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

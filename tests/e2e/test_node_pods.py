@@ -179,7 +179,8 @@ async def test_root_is_refused_where_the_pod_demands_another_user(plain: NodeWor
     await plain.create(make_pod("root", container=security))
     pod = await plain.wait_for("root", lambda pod: waiting_reason(pod) == "CreateContainerConfigError")
     message = container_status(pod)["state"]["waiting"]["message"]
-    assert message == "container's runAsUser breaks non-root policy"
+    who = f'(pod: "root_default({pod["metadata"]["uid"]})", container: app)'
+    assert message == f"container's runAsUser breaks non-root policy {who}"
 
 
 async def test_what_a_container_writes_stays_its_own(plain: NodeWorld) -> None:

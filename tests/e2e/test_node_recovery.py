@@ -92,7 +92,7 @@ async def test_nothing_survives_a_killed_platform(tmp_path: Path) -> None:
 
 
 def has_new_container(world: NodeWorld, pod: object) -> bool:
-    return "Started container app" in world.events.messages("Started") and bool(pod)
+    return "Container started" in world.events.messages("Started") and bool(pod)
 
 
 def descendants(pid: int) -> set[int]:

@@ -107,7 +107,7 @@ def test_pods_run_what_git_names_and_say_so_to_kubectl(story: Story) -> None:
     assert "successfully rolled out" in kubectl("-n", "prod", "rollout", "status", "deployment/lamp").out
     assert kubectl("-n", "prod", "wait", "--for=condition=Ready", "pod/clock-0", "--timeout=120s").code == 0
     assert "clock-0" in kubectl("get", "pods", "-A").out
-    assert "Started container" in kubectl("-n", "prod", "describe", "pod", "clock-0").out
+    assert "Container started" in kubectl("-n", "prod", "describe", "pod", "clock-0").out
 
 
 def test_a_push_of_one_service_reaches_dev_and_carries_the_others(story: Story) -> None:

@@ -74,9 +74,13 @@ class FakeImages:
     present: set[str] = field(default_factory=set)
     failure: TowpathError | None = None
     pulls: list[Keyring] = field(default_factory=list)
+    accessible: bool = True
 
     def find(self, reference: Reference) -> LocalImage | None:
         return make_image(reference) if str(reference) in self.present else None
+
+    def is_accessible(self, image: LocalImage, reference: Reference, keyring: Keyring) -> bool:  # noqa: ARG002
+        return self.accessible
 
     async def pull(self, reference: Reference, keyring: Keyring) -> LocalImage:
         self.pulls.append(keyring)

@@ -45,6 +45,10 @@ _HINTS = {
 }
 
 
+# The answers to which containerd has no words of its own when it fetches content.
+_CONTENT_CAUSES = frozenset({PullCause.FORBIDDEN, PullCause.RATE_LIMITED, PullCause.SERVER_ERROR})
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The facts of a failed request. `status` is 0 when there was no response."""
@@ -58,6 +62,7 @@ class Failure:
     connected: bool = True
     challenge_error: str = ""
     codes: tuple[str, ...] = ()
+    said: str = ""  # the registry's first error, as Go's client words it
 
 
 class RegistryRequestError(RemoteError):
@@ -95,6 +100,8 @@ class PullError(RegistryRequestError):
             return f"{head}no match for platform in manifest: not found"
         if self.cause is PullCause.INVALID_CONTENT:
             return f"{head}failed to unmarshal: {failure.detail}"
+        if self.cause in _CONTENT_CAUSES and failure.method == "GET" and _is_content(failure.url):
+            return f"{head}failed to copy: httpReadSeeker: failed open: {_content_text(failure)}"
         return f'{head}failed to resolve reference "{shown}": {self._resolve_text(shown)}'
 
     def _resolve_text(self, shown: str) -> str:
@@ -135,6 +142,17 @@ class CorruptContentError(IntegrityError):
     """The bytes that arrived are not the ones their digest names."""
 
 
+def _is_content(url: str) -> bool:
+    """Whether a URL names bytes by their digest, which are fetched when the reference has been resolved."""
+    return "/blobs/" in url or "/manifests/sha256:" in url
+
+
+def _content_text(failure: Failure) -> str:
+    """How containerd words a refusal to give content."""
+    server = f" - Server message: {failure.said}" if failure.said else ""
+    return f"unexpected status code {failure.url}: {format_status(failure.status)}{server}"
+
+
 def _dial_text(failure: Failure) -> str:
     """How Go words a failure to connect."""
     if failure.connected:
@@ -163,3 +181,11 @@ def format_entries(status: int, entries: list[ErrorEntry]) -> str:
     """A status and the registry's own words for it."""
     words = "; ".join(f"{entry.code}: {entry.message}" if entry.message else entry.code for entry in entries)
     return f"{format_status(status)}, {words}" if words else format_status(status)
+
+
+def format_as_go(entries: list[ErrorEntry]) -> str:
+    """The first of a registry's errors in the words of Go's client, which containerd repeats: `name unknown: …`."""
+    if not entries:
+        return ""
+    code = entries[0].code.lower().replace("_", " ")
+    return f"{code}: {entries[0].message}" if entries[0].message else code

@@ -21,6 +21,7 @@ from towpath.ociclient.errors import (
     PullError,
     RegistryRequestError,
     describe_unreachable,
+    format_as_go,
     format_entries,
 )
 
@@ -96,7 +97,16 @@ class Session:
         said = next((c.parameters["error"] for c in challenges if "error" in c.parameters), "")
         detail = format_entries(status, entries)
         codes = tuple(entry.code for entry in entries)
-        failure = Failure(cause, detail, status, response.url, call.method, challenge_error=said, codes=codes)
+        failure = Failure(
+            cause,
+            detail,
+            status,
+            response.url,
+            call.method,
+            challenge_error=said,
+            codes=codes,
+            said=format_as_go(entries),
+        )
         return call.error(reference, failure)
 
     def url(self, reference: Reference, target: str) -> str:

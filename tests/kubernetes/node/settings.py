@@ -92,6 +92,7 @@ state = "/run/containerd"
             "clusterDomain": "cluster.local",
             "clusterDNS": ["10.96.0.10"],
             "failSwapOn": False,
+            "registryPullQPS": 0,  # tests pull faster than five a second
             "makeIPTablesUtilChains": False,  # they would be the whole machine's
             "oomScoreAdj": 0,
             "imageGCHighThresholdPercent": 100,

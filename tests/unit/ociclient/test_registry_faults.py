@@ -167,6 +167,27 @@ async def test_a_refusing_registry_reads_as_in_containerd(status: int, cause: Pu
         await client.close()
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "500 Internal Server Error"),
+        (
+            b'{"errors":[{"code":"BLOB_UNKNOWN","message":"its file is gone"}]}',
+            "500 Internal Server Error - Server message: blob unknown: its file is gone",
+        ),
+    ],
+)
+async def test_a_registry_that_fails_to_give_content_reads_as_in_containerd(body: bytes, text: str) -> None:
+    async with serve_peer({GET_BLOB: Response(body, status_code=500)}) as peer:
+        client = client_for(peer.host)
+        with pytest.raises(PullError) as caught:
+            await client.read_blob(reference(peer.host), BLOB)
+        url = f"http://{peer.host}{GET_BLOB.partition(' ')[2]}"
+        said = f"failed to copy: httpReadSeeker: failed open: unexpected status code {url}: {text}"
+        assert caught.value.containerd_text().endswith(said)
+        await client.close()
+
+
 async def test_a_redirect_to_another_host_gets_no_credentials() -> None:
     async with serve_peer({"GET /cdn": Response(CONTENT)}) as other:
         moved = Response(status_code=307, headers={"Location": f"http://{other.host}/cdn"})

@@ -18,15 +18,24 @@ from towpath.oci.reference import Reference
 
 log = logging.getLogger(__name__)
 
+# 32: as many namespaces with credentials of their own as run one image.
+MOST_GRANTS = 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalImage:
-    """An image whose layers are unpacked. `digest` is what its reference resolved to; `used_at` in epoch seconds."""
+    """An image whose layers are unpacked.
+
+    `digest` is what its reference resolved to, `size` what manifest, configuration and layers weigh in the registry,
+    `granted` with which credentials it was pulled (`policy.is_accessible`), `used_at` is in epoch seconds.
+    """
 
     name: str  # registry/repository
     digest: Digest
     config: ImageConfig
     tags: tuple[str, ...] = ()
+    size: int = 0
+    granted: tuple[frozenset[str], ...] | None = None
     used_at: float = 0.0
 
     @property
@@ -71,10 +80,12 @@ class Catalogue:
         """The image of this repository with that digest."""
         return self._images.get((reference.name, digest))
 
-    def add(self, reference: Reference, digest: Digest, config: ImageConfig, *, now: float) -> LocalImage:
+    def add(
+        self, reference: Reference, digest: Digest, config: ImageConfig, *, now: float, size: int = 0
+    ) -> LocalImage:
         """Remember an image; its tag, if the reference has one, means it from here on."""
         known = self._images.get((reference.name, digest))
-        image = known or LocalImage(name=reference.name, digest=digest, config=config)
+        image = known or LocalImage(name=reference.name, digest=digest, config=config, size=size)
         tag = reference.tag if reference.digest is not None else reference.target
         if tag and tag not in image.tags:
             for other in list(self._images.values()):
@@ -90,6 +101,18 @@ class Catalogue:
         used = replace(self._images.get((image.name, image.digest), image), used_at=now)
         self._images[used.name, used.digest] = used
         return used
+
+    def grant(self, image: LocalImage, marks: frozenset[str]) -> LocalImage:
+        """Note that its registry gave the image to someone with these credentials."""
+        known = self._images.get((image.name, image.digest), image)
+        before = known.granted or ()
+        if known.granted is not None and any(one <= marks for one in before):
+            return known
+        # Wider ones say nothing more; the newest few are kept, because passwords are renewed.
+        kept = [one for one in before if not marks <= one][-(MOST_GRANTS - 1) :]
+        known = replace(known, granted=(*kept, marks))
+        self._keep(known)
+        return known
 
     def prune(self, *, in_use: Collection[str], spare: int) -> list[LocalImage]:
         """Forget all images but those in use (by image id) and the `spare` most recently used others."""
@@ -114,6 +137,8 @@ def _format(image: LocalImage) -> bytes:
         "name": image.name,
         "digest": str(image.digest),
         "tags": list(image.tags),
+        "size": image.size,
+        "granted": None if image.granted is None else [sorted(one) for one in image.granted],
         "config": json.loads(format_image_config(image.config)),
     }
     return json.dumps(document, sort_keys=True).encode()
@@ -121,9 +146,12 @@ def _format(image: LocalImage) -> bytes:
 
 def _parse(content: bytes) -> LocalImage:
     document = json.loads(content)
+    granted = document.get("granted")
     return LocalImage(
         name=document["name"],
         digest=Digest.parse(document["digest"]),
         config=parse_image_config(json.dumps(document["config"]).encode()),
         tags=tuple(document["tags"]),
+        size=int(document.get("size", 0)),
+        granted=None if granted is None else tuple(frozenset(one) for one in granted),
     )

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable
 from enum import Enum
 from typing import Any
@@ -35,6 +36,24 @@ def plan_pull(policy: str, *, present: bool) -> Pull:
     if present:
         return Pull.USE
     return Pull.REFUSE if policy == "Never" else Pull.PULL
+
+
+def credential_marks(keyring: Keyring, reference: Reference, *, salt: str) -> frozenset[str]:
+    """The credentials a pod has for an image, as marks that tell nothing of them; empty for none."""
+    return frozenset(
+        hashlib.blake2b(f"{one.username}\0{one.password}".encode(), key=salt.encode()[:64], digest_size=16).hexdigest()
+        for one in keyring.find(reference)
+    )
+
+
+def is_accessible(granted: Iterable[frozenset[str]] | None, marks: frozenset[str]) -> bool:
+    """Whether a pod with these credentials may use an image without asking its registry.
+
+    Args:
+        granted: with which credentials, all of each set at hand, the image was pulled; None when that is not known.
+        marks: the pod's.
+    """
+    return granted is None or any(one <= marks for one in granted)
 
 
 def pull_secret_names(pod: Object, service_account: Object | None) -> list[str]:

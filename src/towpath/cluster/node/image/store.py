@@ -1,7 +1,7 @@
 """Images ready to run: pulled by digest, layers unpacked, everything unused pruned.
 
-An image that is present starts without any network; a tag is resolved with one HEAD. Who may pull is the caller's
-question: each pull comes with the keyring of its pod.
+An image that is present starts without any network, but only for pods that have credentials with which it was pulled
+before: what is private in its registry is private on the node. A tag is resolved with one HEAD.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Protocol
 from towpath.aio.clock import Clock
 from towpath.cluster.node.image.catalogue import Catalogue, LocalImage
 from towpath.cluster.node.image.layers import Layer, LayerStore
+from towpath.cluster.node.image.policy import credential_marks, is_accessible
 from towpath.cluster.node.image.rootfs import Rootfs, chain_id, copy_root
 from towpath.cluster.node.image.tarball import LayerError
 from towpath.oci.descriptor import Descriptor
@@ -108,10 +109,15 @@ class ImageStore:
             pinned = reference.with_digest(descriptor.digest)
             remote = await source.image(pinned, self._platform)
             await self._fetch_layers(source, pinned, remote)
-            config = remote.config
+            config, size = remote.config, descriptor.size + sum(blob.size for blob in remote.manifest.blobs)
         else:
-            config = image.config
-        return self._catalogue.add(reference, descriptor.digest, config, now=self._clock.now())
+            config, size = image.config, image.size
+        added = self._catalogue.add(reference, descriptor.digest, config, now=self._clock.now(), size=size)
+        return self._catalogue.grant(added, _marks(added, reference, keyring))
+
+    def is_accessible(self, image: LocalImage, reference: Reference, keyring: Keyring) -> bool:
+        """Whether who has this keyring may use an image that someone pulled, without asking its registry."""
+        return is_accessible(image.granted, _marks(image, reference, keyring))
 
     async def roots(self, image: LocalImage) -> list[Path]:
         """The directories to stack for a sandbox, lowest first. Raises LayerError, OSError."""
@@ -186,3 +192,7 @@ class ImageStore:
         if missing:
             raise LayerError(f"image {image.image_id} is incomplete (LayerMissing): {missing[0]} was removed")
         return [layer for _, layer in found if layer is not None]
+
+
+def _marks(image: LocalImage, reference: Reference, keyring: Keyring) -> frozenset[str]:
+    return credential_marks(keyring, reference, salt=str(image.digest))

@@ -23,8 +23,8 @@ def security_of(pod: Object, container: Object) -> Mapping[str, Any]:
     return {**(find_path(pod, "spec", "securityContext") or {}), **(container.get("securityContext") or {})}
 
 
-def apply_security(user: User, security: Mapping[str, Any], *, image_user: str) -> User:
-    """The user a container runs as. Raises ContainerConfigError when `runAsNonRoot` forbids it."""
+def apply_security(user: User, security: Mapping[str, Any], *, image_user: str, who: str) -> User:
+    """The user a container runs as. Raises ContainerConfigError, which names `who`, when `runAsNonRoot` forbids it."""
     uid = security.get("runAsUser")
     gid = security.get("runAsGroup")
     chosen = User(user.uid if uid is None else int(uid), user.gid if gid is None else int(gid), user.home)
@@ -32,7 +32,8 @@ def apply_security(user: User, security: Mapping[str, Any], *, image_user: str) 
         name = image_user.partition(":")[0]
         if name and not name.isdecimal():
             raise ContainerConfigError(
-                f"container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
+                f"container has runAsNonRoot and image has non-numeric user ({name}), "
+                f"cannot verify user is non-root {who}"
             )
     if security.get("runAsNonRoot") and chosen.uid == 0:
         what = (
@@ -40,7 +41,7 @@ def apply_security(user: User, security: Mapping[str, Any], *, image_user: str) 
             if uid is not None
             else ("container has runAsNonRoot and image will run as root")
         )
-        raise ContainerConfigError(what)
+        raise ContainerConfigError(f"{what} {who}")
     return chosen
 
 

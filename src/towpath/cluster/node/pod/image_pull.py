@@ -1,5 +1,7 @@
 """Getting a container's image as a kubelet does: policy, pull secrets, texts, back-off.
 
+An image that is here is used only by a pod whose credentials have been good for it; for any other it is as if it were
+not here, and its registry decides. The texts are those of kubelet 1.37; `tests/contract/node` compares them.
 Reasons a person sees: ErrImagePull right after a failed try, ImagePullBackOff while waiting, ErrImageNeverPull,
 InvalidImageName. A wait is cut short when a pull secret of the pod changes, so that a mended secret helps at once.
 """
@@ -11,7 +13,7 @@ from towpath.aio.clock import Clock
 from towpath.cluster.node.image.catalogue import LocalImage
 from towpath.cluster.node.image.policy import Pull, default_policy, plan_pull
 from towpath.cluster.node.pod.recorder import EventSink, field_path
-from towpath.cluster.node.pod.restarts import PullTimer
+from towpath.cluster.node.pod.restarts import PullTimer, format_elapsed
 from towpath.cluster.node.pod.state import Waiting
 from towpath.errors import TowpathError
 from towpath.kube.objects import Object
@@ -30,6 +32,10 @@ class Images(Protocol):
 
     def find(self, reference: Reference) -> LocalImage | None:
         """An image that is complete here."""
+        ...
+
+    def is_accessible(self, image: LocalImage, reference: Reference, keyring: Keyring) -> bool:
+        """Whether who has this keyring may use an image that someone pulled, without asking its registry."""
         ...
 
     async def pull(self, reference: Reference, keyring: Keyring) -> LocalImage:
@@ -73,7 +79,7 @@ class ImagePuller:
             try:
                 reference = Reference.parse(text)
             except InvalidReferenceError:
-                problem = f'couldn\'t parse image name "{text}": invalid reference format'
+                problem = f'couldn\'t parse image name "{text}": {describe_bad_name(text)}'
                 message = f'Failed to apply default image tag "{text}": {problem}'
                 on_waiting(Waiting("InvalidImageName", message))
                 self._events.warning(pod, "InspectFailed", message, field_path=where)
@@ -81,36 +87,47 @@ class ImagePuller:
                 await self._pause(NEVER_PULL_RETRY_SECONDS)
                 continue
             policy = container.get("imagePullPolicy") or default_policy(reference)
+            keyring = await self._keyring()
             present = self._images.find(reference)
+            if present is not None and not self._images.is_accessible(present, reference, keyring):
+                present = None
             plan = plan_pull(policy, present=present is not None)
             if plan is Pull.USE and present is not None:
-                message = f'Container image "{text}" already present on machine'
+                message = f'Container image "{text}" already present on machine and can be accessed by the pod'
                 self._events.normal(pod, "Pulled", message, field_path=where)
                 return present
             if plan is Pull.REFUSE:
                 message = f'Container image "{text}" is not present with pull policy of Never'
                 on_waiting(Waiting("ErrImageNeverPull", message))
                 self._events.warning(pod, "ErrImageNeverPull", message, field_path=where)
+                self._events.warning(pod, "Failed", "Error: ErrImageNeverPull", field_path=where)
                 await self._pause(NEVER_PULL_RETRY_SECONDS)
                 continue
-            pulled = await self._try(pod, reference, text, where, on_waiting)
+            pulled = await self._try(pod, container, reference, keyring, on_waiting)
             if pulled is not None:
                 return pulled
 
     async def _try(
-        self, pod: Object, reference: Reference, text: str, where: str, on_waiting: Callable[[Waiting], None]
+        self,
+        pod: Object,
+        container: Object,
+        reference: Reference,
+        keyring: Keyring,
+        on_waiting: Callable[[Waiting], None],
     ) -> LocalImage | None:
         """One pull; None after a failure and its back-off."""
+        text, where = str(container["image"]), field_path(pod, container)
         self._events.normal(pod, "Pulling", f'Pulling image "{text}"', field_path=where)
         begun = self._clock.monotonic()
         try:
-            image = await self._images.pull(reference, await self._keyring())
+            image = await self._images.pull(reference, keyring)
         except (TowpathError, OSError) as error:
             await self._back_off(pod, text, where, on_waiting, describe_failure(text, error))
             return None
         self._timer.succeeded()
-        took = f"{self._clock.monotonic() - begun:.3f}s"
-        message = f'Successfully pulled image "{text}" in {took} ({took} including waiting)'
+        took = format_elapsed(self._clock.monotonic() - begun)
+        message = f'Successfully pulled image "{text}" in {took} ({took} including waiting). '
+        message += f"Image size: {image.size} bytes."
         self._events.normal(pod, "Pulled", message, field_path=where)
         return image
 
@@ -130,8 +147,20 @@ class ImagePuller:
 
 
 def describe_failure(text: str, error: Exception) -> str:
-    """A failed pull in the words of containerd and the kubelet."""
+    """A failed pull in the words of containerd and the kubelet, which leaves out a code that says nothing."""
     if isinstance(error, PullError):
-        return f"rpc error: code = {error.grpc_code} desc = {error.containerd_text(text)}"
+        code = error.grpc_code
+        return f"{'' if code == 'Unknown' else f'rpc error: code = {code} desc = '}{error.containerd_text(text)}"
     reason = error.message if isinstance(error, TowpathError) else str(error)
-    return f'rpc error: code = Unknown desc = failed to pull and unpack image "{text}": {reason}'
+    return f'failed to pull and unpack image "{text}": {reason}'
+
+
+def describe_bad_name(text: str) -> str:
+    """What is wrong with the name of an image, as upstream's parser says it."""
+    first, slash, rest = text.partition("/")
+    is_host = bool(slash) and (any(sign in first for sign in ".:") or first == "localhost" or first != first.lower())
+    repository = (rest if is_host else text).partition(":")[0]
+    if repository != repository.lower():
+        shown = repository if is_host or "/" in repository else f"library/{repository}"
+        return f"invalid reference format: repository name ({shown}) must be lowercase"
+    return "invalid reference format"

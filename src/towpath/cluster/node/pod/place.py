@@ -117,12 +117,11 @@ class Place:
             else:
                 secrets.append(secret)
         keyring, problems = read_keyring(secrets)
-        if missing:
-            problems.insert(0, f"not found: {', '.join(missing)}")
-        if problems:
-            text = "Unable to retrieve some image pull secrets; attempting to pull the image may not succeed"
-            message = f"{text} ({'; '.join(problems)})"
-            self._node.events.warning(self._pod, "FailedToRetrieveImagePullSecret", message)
+        if missing or problems:
+            # Upstream says nothing of secrets that cannot be read, and names those that are not there so.
+            text = f"Unable to retrieve some image pull secrets ({', '.join([*missing, *problems])}); "
+            text += "attempting to pull the image may not succeed."
+            self._node.events.warning(self._pod, "FailedToRetrieveImagePullSecret", text)
         return keyring
 
     async def tear_down(self) -> None:

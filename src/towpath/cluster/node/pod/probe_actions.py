@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from towpath.cluster.node.pod.restarts import format_elapsed
 from towpath.kube.objects import Object
 
 # 10 KiB: the kubelet's own limit of what it reads of an answer; only the status line counts.
@@ -159,7 +160,9 @@ async def _execute(target: ProbeTarget, command: Sequence[str], timeout_seconds:
     try:
         code, output = await target.execute(command, timeout_seconds=timeout_seconds)
     except TimeoutError:
-        return Outcome(success=False, message=f'command "{" ".join(command)}" timed out')
+        shown = " ".join(command)
+        message = f'command timed out: "{shown}" timed out after {format_elapsed(timeout_seconds)}'
+        return Outcome(success=False, message=message)
     return Outcome(success=code == 0, message=output)
 
 

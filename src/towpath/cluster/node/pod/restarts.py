@@ -38,6 +38,16 @@ class PullTimer:
         self._failures = 0
 
 
+def format_elapsed(seconds: float) -> str:
+    """As Go prints a time cut to milliseconds: `82ms`, `2.73s`, `1m2.5s`."""
+    milliseconds = int(seconds * 1000)
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    whole, rest = divmod(milliseconds, 1000)
+    fraction = f".{rest:03d}".rstrip("0") if rest else ""
+    return f"{format_duration(whole).removesuffix('s')}{fraction}s"
+
+
 def format_duration(seconds: float) -> str:
     """As Go prints it: `10s`, `1m20s`, `5m0s`."""
     whole = int(seconds)

@@ -131,7 +131,7 @@ class ContainerRunner:
 
     async def _run_once(self, image: LocalImage) -> Terminated | None:
         """One run; None when it could not be configured, after waiting."""
-        ports, name = self._ports, self.state.name
+        ports = self._ports
         try:
             run = await ports.runtime.start(self._container, image, restart_count=self.state.restart_count)
         except UserError as error:
@@ -140,11 +140,12 @@ class ContainerRunner:
             await ports.pause(CONFIG_RETRY_SECONDS)
             return None
         except Exception as error:  # noqa: BLE001 - whatever the machine refuses, the pod says why
+            self._event("Created", "Container created")
             return self._record_end(Ended(exit_code=128, start_error=str(error)))
         self._run = run
         self.state.container_id = run.container_id
-        self._event("Created", f"Created container: {name}")
-        self._event("Started", f"Started container {name}")
+        self._event("Created", "Container created")
+        self._event("Started", "Container started")
         has_startup = bool(self._container.get("startupProbe"))
         self.state.state = Running(ports.clock.now())
         self.state.started = not has_startup

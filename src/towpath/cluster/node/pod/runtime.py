@@ -33,7 +33,7 @@ from towpath.cluster.node.sandbox.isolation import Isolation, Mode
 from towpath.cluster.node.sandbox.launcher import SandboxError
 from towpath.cluster.node.sandbox.layer_paths import settle_paths
 from towpath.cluster.node.sandbox.plain import start_plain
-from towpath.kube.objects import Object, name_of, uid_of
+from towpath.kube.objects import Object, name_of, namespace_of, uid_of
 
 TERMINATION_LOG = "/dev/termination-log"
 
@@ -192,7 +192,9 @@ class PodRuntime:
             raise ContainerConfigError("no command specified")
         security = security_of(self._pod, container)
         user = resolve_user(config.user, passwd=read_file(roots, "etc/passwd"), group=read_file(roots, "etc/group"))
-        user = apply_security(user, security, image_user=config.user)
+        pod = f"{name_of(self._pod)}_{namespace_of(self._pod)}({uid_of(self._pod)})"
+        who = f'(pod: "{pod}", container: {container["name"]})'
+        user = apply_security(user, security, image_user=config.user, who=who)
         message_path = container.get("terminationMessagePath") or TERMINATION_LOG
         return Sandbox(
             layers=[str(root) for root in roots],
@@ -224,7 +226,7 @@ def _has_read_only_root(pod: Object, container: Object) -> bool:
 
 def _describe_setup(error: str) -> str:
     """Bubblewrap's reason in the words of a container runtime."""
-    head = "failed to create containerd task: failed to create shim task: OCI runtime create failed"
+    head = "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed"
     command, _, reason = error.removeprefix("execvp ").rpartition(": ")
     if not error.startswith("execvp "):
         return f"{head}: unable to start container process: {error}"

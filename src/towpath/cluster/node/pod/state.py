@@ -24,7 +24,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminated:
-    """Ended. Times in epoch seconds; 0 for unknown."""
+    """Ended. Times in epoch seconds; 0 for unknown, or for a start that never was."""
 
     exit_code: int
     reason: str
@@ -76,7 +76,7 @@ def format_state(state: State) -> dict[str, Any]:
     terminated: dict[str, Any] = {"exitCode": state.exit_code, "reason": state.reason}
     if state.message:
         terminated["message"] = state.message
-    if state.started_at:
+    if state.started_at or state.reason == "StartError":
         terminated["startedAt"] = format_rfc3339(state.started_at)
     if state.finished_at:
         terminated["finishedAt"] = format_rfc3339(state.finished_at)

@@ -25,6 +25,7 @@ class PodFacts:
     reason: str = ""
     message: str = ""
     failed: bool = False  # for a reason of the pod as a whole
+    deleted: bool = False  # nothing of it is started again
 
 
 def compute_status(
@@ -41,7 +42,8 @@ def compute_status(
     """
     init = [state for state in states if state.init]
     main = [state for state in states if not state.init]
-    phase = "Failed" if facts.failed else compute_phase(pod, init=init, main=main)
+    policy = "Never" if facts.deleted else restart_policy(pod)
+    phase = "Failed" if facts.failed else compute_phase(policy, init=init, main=main)
     status: dict[str, Any] = {
         "phase": phase,
         "conditions": _conditions(init, main, facts, phase=phase, previous=previous, now=now),
@@ -63,9 +65,8 @@ def compute_status(
     return status
 
 
-def compute_phase(pod: Object, *, init: Sequence[ContainerState], main: Sequence[ContainerState]) -> str:
-    """`Pending`, `Running`, `Succeeded` or `Failed`."""
-    policy = restart_policy(pod)
+def compute_phase(policy: str, *, init: Sequence[ContainerState], main: Sequence[ContainerState]) -> str:
+    """`Pending`, `Running`, `Succeeded` or `Failed`, by the restart policy that holds."""
     if policy == "Never" and any(isinstance(s.state, Terminated) and s.state.exit_code for s in init):
         return "Failed"
     ended = [state.state for state in main if isinstance(state.state, Terminated)]
@@ -146,7 +147,7 @@ def _conditions(
     else:
         ready = {"status": "True"}
     wanted = {
-        "PodReadyToStartContainers": {"status": "True" if facts.networked else "False"},
+        "PodReadyToStartContainers": _sandbox(facts, phase),
         "Initialized": initialized,
         "Ready": ready,
         "ContainersReady": ready,
@@ -154,6 +155,15 @@ def _conditions(
     }
     foreign = [condition for kind, condition in existing.items() if kind not in OWN_CONDITIONS]
     return [_keep_time(existing.get(kind), kind, says, now) for kind, says in wanted.items()] + foreign
+
+
+def _sandbox(facts: PodFacts, phase: str) -> dict[str, Any]:
+    """Whether the pod has a network and volumes; it gives them back at its end."""
+    if phase in {"Succeeded", "Failed"}:
+        return {"status": "False", "reason": "PodSandboxNotReady", "message": "pod sandbox is not ready"}
+    if not facts.networked:
+        return {"status": "False", "reason": "PodSandboxNotReady", "message": "no pod sandbox exists"}
+    return {"status": "True"}
 
 
 def _keep_time(existing: dict[str, Any] | None, kind: str, says: dict[str, Any], now: float) -> dict[str, Any]:

@@ -91,6 +91,7 @@ class PodWorker:
         self._started_at = parse_rfc3339(started) if started else clock.now()
         self._pod_ip = ""
         self._networked = False
+        self._stopped = False  # everything, because the object is marked for deletion
         self._dirty = asyncio.Event()
         self._referred_changed = asyncio.Event()
         self._deletion = asyncio.Event()
@@ -144,10 +145,6 @@ class PodWorker:
             if not (isinstance(state.state, Terminated) and state.state.exit_code == 0):
                 return  # restartPolicy Never: the pod has failed
         main = [state for state in self._states if not state.init]
-        if init:
-            for state in main:
-                if isinstance(state.state, Waiting):
-                    state.state = Waiting()
         async with _Tasks() as tasks:
             running = [tasks.start(self._run_one(state)) for state in main]
             await asyncio.gather(*running)
@@ -208,6 +205,7 @@ class PodWorker:
         for state in self._states:
             if isinstance(state.state, Waiting) and state.last is not None:
                 state.state = state.last
+        self._stopped = True
         if not self._gone.is_set():
             await self._write_status()
 
@@ -231,7 +229,11 @@ class PodWorker:
     async def _write_status(self) -> bool:
         """Write the status if it differs; False if it has to be tried again."""
         facts = PodFacts(
-            host_ip=self.host_ip, pod_ip=self._pod_ip, started_at=self._started_at, networked=self._networked
+            host_ip=self.host_ip,
+            pod_ip=self._pod_ip,
+            started_at=self._started_at,
+            networked=self._networked,
+            deleted=self._stopped,
         )
         previous = {**self._written, "conditions": find_path(self.pod, "status", "conditions") or []}
         if self._written.get("conditions"):

@@ -120,3 +120,25 @@ async def test_sources_are_kept_by_keyring_and_not_without_end(tmp_path: Path, r
         await store.pull(REFERENCE, ring)
     assert made == [*rings, rings[0]]
     await store.close()
+
+
+async def test_what_one_pulled_with_a_secret_is_not_for_others(
+    tmp_path: Path, registry: FakeRegistry, clock: VirtualClock
+) -> None:
+    owner = Keyring.of({"registry.test": Credential("u", "p")})
+    for _ in ("a new store", "after a restart"):
+        store = ImageStore(tmp_path, sources=registry.source, platform=local_platform(), clock=clock)
+        image = store.find(REFERENCE) or await store.pull(REFERENCE, owner)
+        assert store.is_accessible(image, REFERENCE, owner)
+        assert not store.is_accessible(image, REFERENCE, Keyring())
+        await store.close()
+    store = ImageStore(tmp_path, sources=registry.source, platform=local_platform(), clock=clock)
+    image = await store.pull(REFERENCE, Keyring())
+    assert store.is_accessible(image, REFERENCE, Keyring()), "the registry has given it to everyone"
+    await store.close()
+
+
+async def test_an_image_knows_its_size(store: ImageStore) -> None:
+    image = await store.pull(REFERENCE, Keyring())
+    assert image.size > len(BASE) + len(TOP)
+    assert (await store.pull(REFERENCE, Keyring())).size == image.size

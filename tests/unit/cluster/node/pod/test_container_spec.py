@@ -18,8 +18,10 @@ def test_the_containers_security_context_lies_over_the_pods() -> None:
 
 
 def test_the_user_asked_for_replaces_the_images() -> None:
-    assert apply_security(User(1, 2, "/h"), {"runAsUser": 0, "runAsGroup": 5}, image_user="app") == User(0, 5, "/h")
-    assert apply_security(User(1, 2, "/h"), {}, image_user="app") == User(1, 2, "/h")
+    assert apply_security(User(1, 2, "/h"), {"runAsUser": 0, "runAsGroup": 5}, image_user="app", who="") == User(
+        0, 5, "/h"
+    )
+    assert apply_security(User(1, 2, "/h"), {}, image_user="app", who="") == User(1, 2, "/h")
 
 
 @pytest.mark.parametrize(
@@ -34,12 +36,14 @@ def test_root_is_refused_where_it_is_forbidden(
     user: User, image_user: str, security: dict[str, int], text: str
 ) -> None:
     with pytest.raises(ContainerConfigError) as caught:
-        apply_security(user, {"runAsNonRoot": True, **security}, image_user=image_user)
-    assert text in caught.value.message
+        apply_security(
+            user, {"runAsNonRoot": True, **security}, image_user=image_user, who='(pod: "web_dev(u)", container: app)'
+        )
+    assert f'{text} (pod: "web_dev(u)", container: app)' in caught.value.message
 
 
 def test_a_numeric_user_satisfies_the_demand() -> None:
-    assert apply_security(User(7, 7), {"runAsNonRoot": True}, image_user="7").uid == 7
+    assert apply_security(User(7, 7), {"runAsNonRoot": True}, image_user="7", who="").uid == 7
 
 
 def test_limits_are_read_as_quantities() -> None:

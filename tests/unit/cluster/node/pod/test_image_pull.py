@@ -9,7 +9,7 @@ from fakes.clock import VirtualClock
 from fakes.container_runs import FakeImages
 from fakes.node_world import RecordedEvents
 from towpath.cluster.node.image.tarball import LayerError
-from towpath.cluster.node.pod.image_pull import ImagePuller, describe_failure
+from towpath.cluster.node.pod.image_pull import ImagePuller, describe_bad_name, describe_failure
 from towpath.cluster.node.pod.state import Waiting
 from towpath.oci.keyring import Credential, Keyring
 from towpath.oci.reference import Reference
@@ -64,7 +64,26 @@ async def test_an_image_that_is_there_is_used_without_a_pull(pull: Pull) -> None
     pull.images.present.add(IMAGE)
     await pull.begin()
     assert pull.images.pulls == []
-    assert pull.events.said == [("Pulled", f'Container image "{IMAGE}" already present on machine')]
+    message = f'Container image "{IMAGE}" already present on machine and can be accessed by the pod'
+    assert pull.events.said == [("Pulled", message)]
+
+
+async def test_an_image_that_others_pulled_is_asked_for_with_the_pods_own_credentials(pull: Pull) -> None:
+    pull.images.present.add(IMAGE)
+    pull.images.accessible = False
+    pull.images.failure = MISSING
+    pull.begin(imagePullPolicy="IfNotPresent")
+    await pull.clock.advance(0)
+    assert pull.waiting[-1].reason == "ErrImagePull"
+
+
+async def test_an_image_that_others_pulled_is_not_there_for_who_may_not_pull(pull: Pull) -> None:
+    pull.images.present.add(IMAGE)
+    pull.images.accessible = False
+    pull.begin(imagePullPolicy="Never")
+    await pull.clock.advance(0)
+    assert pull.waiting[-1].reason == "ErrImageNeverPull"
+    assert pull.events.messages("Failed") == ["Error: ErrImageNeverPull"]
 
 
 async def test_a_pull_is_told_with_the_time_it_took(pull: Pull) -> None:
@@ -72,7 +91,8 @@ async def test_a_pull_is_told_with_the_time_it_took(pull: Pull) -> None:
     await pull.begin()
     assert pull.images.pulls == [pull.keyring]
     assert [reason for reason, _ in pull.events.said] == ["Pulling", "Pulled"]
-    assert pull.events.messages("Pulled")[0].startswith(f'Successfully pulled image "{IMAGE}" in 0.000s')
+    told = f'Successfully pulled image "{IMAGE}" in 0s (0s including waiting). Image size: 0 bytes.'
+    assert pull.events.messages("Pulled") == [told]
 
 
 async def test_a_failure_shows_itself_then_backs_off_and_doubles(pull: Pull) -> None:
@@ -127,4 +147,20 @@ def test_failures_read_as_the_kubelet_prints_them() -> None:
     )
     damaged = describe_failure(IMAGE, LayerError("layer is damaged (Digest)"))
     assert damaged.endswith(f'failed to pull and unpack image "{IMAGE}": layer is damaged (Digest)')
+    refused = PullError(REFERENCE, Failure(PullCause.TOKEN_REFUSED, "x", status=401))
+    assert describe_failure(IMAGE, refused).startswith(f'failed to pull and unpack image "{IMAGE}": ')
     assert describe_failure(IMAGE, OSError(28, "No space left on device")).endswith("No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("App", ": repository name (library/App) must be lowercase"),
+        ("acme/App:v1", ": repository name (acme/App) must be lowercase"),
+        ("ghcr.io/acme/App:v1", ": repository name (acme/App) must be lowercase"),
+        ("localhost:5000/App", ": repository name (App) must be lowercase"),
+        ("bad name", ""),
+    ],
+)
+def test_a_bad_name_is_described_as_upstream_does(name: str, problem: str) -> None:
+    assert describe_bad_name(name) == f"invalid reference format{problem}"

@@ -127,7 +127,7 @@ async def test_a_command_decides_by_its_exit_code() -> None:
     target.result = (1, "sick\n")
     assert await look(probe, target) == Outcome(success=False, message="sick\n")
     target.result = TimeoutError
-    assert (await look(probe, target)).message == 'command "check it" timed out'
+    assert (await look(probe, target)).message == 'command timed out: "check it" timed out after 5s'
 
 
 @pytest.mark.parametrize(("port", "number"), [(80, 80), ("80", 80), ("http", 8080), ("absent", 0), (None, 0)])

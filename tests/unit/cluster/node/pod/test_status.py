@@ -149,3 +149,24 @@ def test_a_container_that_ran_is_waiting_to_run_again_with_its_count() -> None:
 
 def test_a_new_container_has_no_past() -> None:
     assert recall({"name": "app", "image": "i"}, None, init=False, parse_time=parse_rfc3339).restart_count == 0
+
+
+def test_a_pod_that_has_ended_or_not_begun_has_no_sandbox() -> None:
+    ended = condition(compute(container(DONE), policy="Never"), "PodReadyToStartContainers")
+    assert (ended["status"], ended["message"]) == ("False", "pod sandbox is not ready")
+    facts = PodFacts(host_ip="127.0.0.1", started_at=NOW)
+    new = condition(
+        compute_status(pod(), [container(Waiting())], facts, previous={}, now=NOW), "PodReadyToStartContainers"
+    )
+    assert (new["reason"], new["message"]) == ("PodSandboxNotReady", "no pod sandbox exists")
+
+
+@pytest.mark.parametrize(("end", "phase"), [(DONE, "Succeeded"), (FAILED, "Failed")])
+def test_a_deleted_pod_ends_by_its_exit_codes_whatever_its_restart_policy(end: Terminated, phase: str) -> None:
+    facts = PodFacts(host_ip="127.0.0.1", started_at=NOW, networked=True, deleted=True)
+    assert compute_status(pod(), [container(end)], facts, previous={}, now=NOW)["phase"] == phase
+
+
+def test_what_never_started_started_at_the_epoch() -> None:
+    shown = container(Terminated(exit_code=128, reason="StartError", finished_at=NOW)).status()["state"]
+    assert shown["terminated"]["startedAt"] == "1970-01-01T00:00:00Z"
