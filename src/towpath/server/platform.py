@@ -22,11 +22,7 @@ from starlette.routing import BaseRoute
 from towpath import __version__
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
-from towpath.attest.keyfiles import KEYS_DIRECTORY, find_signer
 from towpath.blueprint.model import platform_name
-from towpath.build.attestations import Attestor
-from towpath.build.builder import Builder
-from towpath.build.cache import LayerCache
 from towpath.ci.publication import Publication
 from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
@@ -52,6 +48,7 @@ from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
 from towpath.server.artifacts import Artifacts
 from towpath.server.blueprints import Blueprints
+from towpath.server.building import make_attestor, make_builder
 from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
 from towpath.server.delivery import Delivery
 from towpath.server.doctor import OK
@@ -282,12 +279,8 @@ class Platform:
 
     def _make_ci(self) -> Runner:
         trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
-        builder = Builder(cache=self._settings.state / "build", registry=self._artifacts.client(), clock=self._clock)
-        attestor = Attestor(
-            cache=LayerCache(self._settings.state / "build"),
-            registry=self._artifacts.client(),
-            find_signer=lambda: find_signer(self._settings.state / KEYS_DIRECTORY, os.environ),
-        )
+        state, client = self._settings.state, self._artifacts.client()
+        builder = make_builder(state, client, clock=self._clock, environ=os.environ)
         publication = Publication(self._artifacts.client())
         commit_run = CommitRun(
             source=trees,
@@ -295,7 +288,7 @@ class Platform:
                 builder,
                 platforms=[self._image_platform],
                 source_url=self._settings.remote or f"{self._settings.url}/git/{self.name}.git",
-                attestor=attestor,
+                attestor=make_attestor(state, client, environ=os.environ),
             ),
             publication=publication,
             recorder=self._timeline,
