@@ -56,6 +56,9 @@ class Settings:
         tls_key: see `tls_certificate`.
         insecure_http: clear text beyond loopback is meant.
         anonymous_pull: repositories of the registry, by glob, that everybody may pull from.
+        upstreams: prefixes of the registry that are filled from others, as `PREFIX=REGISTRY[/PATH]`.
+        mend_from: prefixes whose damaged blobs are fetched from others, in the same form.
+        upstream_logins: the file with the logins for both, as docker writes it; None to ask without one.
         access_log: where each request of the registry is noted, a file, or `-` for standard error; empty for nowhere.
     """
 
@@ -78,6 +81,9 @@ class Settings:
     tls_key: Path | None = None
     insecure_http: bool = False
     anonymous_pull: tuple[str, ...] = ()
+    upstreams: tuple[str, ...] = ()
+    mend_from: tuple[str, ...] = ()
+    upstream_logins: Path | None = None
     access_log: str = ""
 
     @property

@@ -22,8 +22,24 @@ ANONYMOUS = click.option(
 ACCESS_LOG = click.option(
     "--access-log", default="", metavar="FILE", help="Note each request of the registry there, as JSON; -: on stderr."
 )
+UPSTREAMS = (
+    click.option(
+        "--upstream",
+        "upstreams",
+        multiple=True,
+        metavar="PREFIX=REGISTRY[/PATH]",
+        help="Fill repositories below PREFIX/ from another registry, as they are pulled: hub=docker.io.",
+    ),
+    click.option(
+        "--mend-from",
+        multiple=True,
+        metavar="PREFIX=REGISTRY[/PATH]",
+        help="Fetch damaged blobs below PREFIX/ again from there: lab=ghcr.io/me/lab.",
+    ),
+    click.option("--upstream-logins", type=_FILE, help="The logins for both, a file as docker writes it."),
+)
 TLS = click.option("--tls", is_flag=True, help="Serve TLS, with a certificate of an authority made here.")
-SERVING_OPTIONS = (TLS, *TLS_FILES, INSECURE, ANONYMOUS, ACCESS_LOG)
+SERVING_OPTIONS = (TLS, *TLS_FILES, INSECURE, ANONYMOUS, *UPSTREAMS, ACCESS_LOG)
 
 
 def describe_trust(registry: str, trusted: Path) -> str:

@@ -66,7 +66,7 @@ class Registry:
             upload_seconds: how long after its last piece an upload is purged.
             upstreams: the prefixes that are filled from other registries (`pullthrough`).
         """
-        self._upstreams = upstreams or {}
+        self._upstreams = {} if upstreams is None else upstreams  # may be filled until `start`
         self._root = root
         self._clock = clock or SystemClock()
         self._new_uid = new_uid

@@ -25,6 +25,7 @@ from towpath.registry.service import Registry
 from towpath.server.credentials import ADMIN, Credentials
 from towpath.server.manner import Manner
 from towpath.server.pullaccounts import PullAccount, PullAccounts
+from towpath.server.upstreams import Upstreams
 
 ROUNDS_FOR_RANDOM_SECRETS = 1
 # What the gate looks with: an environment's own account is opened by the pin that the gate decides about.
@@ -35,7 +36,14 @@ class Artifacts:
     """The registry side of one platform."""
 
     def __init__(
-        self, state: Path, *, host: str, credentials: Credentials, clock: Clock, manner: Manner | None = None
+        self,
+        state: Path,
+        *,
+        host: str,
+        credentials: Credentials,
+        clock: Clock,
+        manner: Manner | None = None,
+        upstreams: Upstreams | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -45,6 +53,7 @@ class Artifacts:
             credentials: the platform's secrets.
             clock: the time.
             manner: how it meets its clients.
+            upstreams: where it is filled and mended from.
 
         Raises:
             UserError: the pull accounts cannot be read.
@@ -53,7 +62,8 @@ class Artifacts:
         self._manner = manner or Manner()
         self._clock = clock
         self._credentials = credentials
-        self.registry = Registry(state / "registry", clock=clock)
+        self.upstreams = upstreams or Upstreams(clock=clock)
+        self.registry = Registry(state / "registry", clock=clock, upstreams=self.upstreams.filling)
         self.counters = Counters(read_holdings=self.registry.count_holdings)
         self.robots = RobotFile(state / "registry")
         self.accounts = Accounts(
@@ -71,7 +81,8 @@ class Artifacts:
         self.pull_accounts = PullAccounts(state, clock=clock, on_change=self._put_pull_account)
 
     async def start(self) -> None:
-        """Open the storage. Raises DataVersionError, StorageError."""
+        """Open the storage. Raises DataVersionError, StorageError, UserError, CredentialHelperError."""
+        await self.upstreams.start()
         await self.registry.start()
 
     async def close(self) -> None:
@@ -79,6 +90,7 @@ class Artifacts:
         for client in self._clients.values():
             await client.close()
         await self.registry.close()
+        await self.upstreams.close()
 
     def routes(self, on_push: Callable[[PushEvent], Awaitable[None]]) -> Iterable[BaseRoute]:
         """`/v2/…` and `/token`; `on_push` is told of every tag that was set."""

@@ -66,6 +66,7 @@ from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.registryaccess import RegistryAccess
 from towpath.server.remotefile import make_upstream
 from towpath.server.runtime import Cluster
+from towpath.server.upstreams import Upstreams
 from towpath.source.repository import GitRepository
 from towpath.web.answers import Guard
 from towpath.web.api import PlatformApi
@@ -125,6 +126,9 @@ class Platform:
             credentials=self._secrets,
             clock=clock,
             manner=choose_manner(settings, trust=self._trust, at_the_end=self._stack.callback),
+            upstreams=Upstreams(
+                fill=settings.upstreams, mend=settings.mend_from, logins=settings.upstream_logins, clock=clock
+            ),
         )
         self._metrics.read_registry(self._artifacts.counters.families)
         self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
@@ -164,6 +168,7 @@ class Platform:
             PlatformEvidence(self._sources, serves=self._artifacts.serves),
             blueprint=self._sources.blueprint,
             clock=clock,
+            find_upstream=self._artifacts.upstreams.find_mender,
         )
         self._listener = Listener(
             Starlette(routes=self._routes()),
