@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from towpath.aio.clock import parse_rfc3339
+from towpath.kube.errors import ForbiddenError
 from towpath.kube.objects import GVK, Object, metadata_of, namespace_of
 from towpath.observe.sources import Sources
 
@@ -15,11 +16,30 @@ async def describe_events(sources: Sources, *, environment: str = "", limit: int
     names = [environment] if environment else list(sources.reconciler.environments)
     environments = {namespace: name for name in names for namespace in sources.namespaces_of(name)}
     everywhere = not environment and sources.whole_cluster
-    lists = [await sources.client.list(EVENT, namespace) for namespace in ([""] if everywhere else environments)]
-    events = [_from_cluster(event, environments) for found in lists for event in found.items]
+    events: list[dict[str, Any]] = []
+    for namespace in [""] if everywhere else environments:
+        events += await _in_namespace(sources, namespace, environments)
     events += _from_builds(sources) if not environment else []
     events += [event for name in names for event in _from_reconciler(sources, name)]
     return {"events": sorted(events, key=lambda event: event["at"])[-limit:]}
+
+
+async def _in_namespace(sources: Sources, namespace: str, environments: Mapping[str, str]) -> list[dict[str, Any]]:
+    try:
+        found = (await sources.client.list(EVENT, namespace)).items
+    except ForbiddenError as error:  # said among the others, which it must not hide
+        return [
+            {
+                "at": sources.clock.now(),
+                "environment": environments.get(namespace, ""),
+                "type": "Warning",
+                "reason": "EventsNotSeen",
+                "object": f"Namespace/{namespace}",
+                "message": error.message,
+                "count": 1,
+            }
+        ]
+    return [_from_cluster(event, environments) for event in found]
 
 
 def _from_cluster(event: Object, environments: Mapping[str, str]) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """What happened, from three sources, in one order."""
 
+from dataclasses import replace
+
 import pytest
 
 from fakes.clock import START
-from fakes.observed import Observed
+from fakes.observed import FakeReader, Observed
 from towpath.aio.clock import format_rfc3339
 from towpath.ci.report import CiReport, Outcome, ServiceOutcome, ServiceReport
 from towpath.errors import NotFoundError
+from towpath.kube.errors import ForbiddenError
 from towpath.kube.health import Health
-from towpath.kube.objects import Object, ObjectKey
+from towpath.kube.objects import GVK, Object, ObjectKey
+from towpath.kube.requests import ObjectList
 from towpath.observe.happenings import describe_events
 from towpath.reconcile.changes import Action
 from towpath.reconcile.status import Operation, ResourceStatus, Result, Sync
@@ -81,3 +85,29 @@ async def test_the_newest_are_kept_and_events_without_a_time_are_the_oldest(obse
 
     assert [one["reason"] for one in everything] == ["Undated", "Dated"]
     assert [one["reason"] for one in newest] == ["Dated"]
+
+
+async def test_on_a_cluster_of_others_only_our_namespaces_are_looked_at(observed: Observed) -> None:
+    observed.cluster.objects = [event("dev", "Mine"), event("kube-system", "Foreign")]
+
+    events = (await describe_events(replace(observed.sources, whole_cluster=False)))["events"]
+
+    assert [one["reason"] for one in events] == ["Mine"]
+
+
+class Forbidding(FakeReader):
+    """A cluster where events of dev may not be listed."""
+
+    async def list(self, gvk: GVK, namespace: str = "", *, labels: str = "", fields: str = "") -> ObjectList:
+        if namespace == "dev":
+            raise ForbiddenError("events is forbidden")
+        return await super().list(gvk, namespace, labels=labels, fields=fields)
+
+
+async def test_a_namespace_that_may_not_be_seen_is_said_and_hides_no_other(observed: Observed) -> None:
+    sources = replace(observed.sources, whole_cluster=False, client=Forbidding([event("prod", "Mine", at=START - 1)]))
+
+    events = (await describe_events(sources))["events"]
+
+    assert [(one["reason"], one["environment"]) for one in events] == [("Mine", "prod"), ("EventsNotSeen", "dev")]
+    assert events[1]["message"] == "events is forbidden"
