@@ -11,6 +11,7 @@ from towpath.cli.table import CommandTable
 COMMANDS = {
     "usage": "What each repository holds.",
     "collect": "Find what nothing needs, and remove it.",
+    "serve": "Run a registry on its own.",
     "scrub": "Read everything again, and find bit rot.",
 }
 

@@ -1,0 +1,200 @@
+"""A registry on its own, as a process: storage, robots, TLS, numbers, access log, and nothing of a platform.
+
+It serves `/v2/…` and `/token`, `/healthz` to everybody, and `/metrics` to every robot (Basic). Its directory is its
+own: images, robots, and the key that its tokens are signed with, so that logins outlast a restart. It must start in
+0.15 s and live in 45 MiB, so nothing is imported here that a registry does not need.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from towpath.aio.clock import Clock, SystemClock
+from towpath.aio.files import write_durably
+from towpath.errors import TowpathError, UserError
+from towpath.http.credentials import SecretChecker, parse_basic
+from towpath.http.hosts import is_loopback_host
+from towpath.http.server import ANY_HOST, Listener
+from towpath.oci.challenge import PULL
+from towpath.registry.access_log import AccessLog
+from towpath.registry.accounts import Accounts, Grant
+from towpath.registry.app import create_registry_app
+from towpath.registry.counters import Counters
+from towpath.registry.exposition import format_exposition
+from towpath.registry.robots import RobotFile
+from towpath.registry.service import Registry
+from towpath.server.allocation import keep_memory_small
+
+KEY_FILE = "token.key"
+KEY_BYTES = 32
+STANDARD_ERROR = "-"
+# What is under way when the stop is asked for, such as a large layer, may end for so long.
+GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """One registry.
+
+    Attributes:
+        root: its directory.
+        host: where to listen.
+        port: the port; 0 lets the system choose.
+        tls_certificate: with `tls_key`, the PEM files to serve TLS with; taken up anew when they change.
+        tls_key: see `tls_certificate`.
+        insecure_http: clear text beyond loopback is meant.
+        anonymous_pull: repositories, by glob, that everybody may pull from.
+        access_log: where requests are noted, a file, or `-` for standard error; empty for nowhere.
+    """
+
+    root: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    insecure_http: bool = False
+    anonymous_pull: tuple[str, ...] = ()
+    access_log: str = ""
+
+
+class StandaloneRegistry:
+    """A registry; `start` it once, `close` it once."""
+
+    def __init__(self, settings: RegistrySettings, *, clock: Clock) -> None:
+        """Prepare. Raises UserError when the settings make no sense or the access log cannot be written."""
+        _check(settings)
+        self._stack = AsyncExitStack()
+        self._registry = Registry(settings.root, clock=clock)
+        self._counters = Counters(read_holdings=self._registry.count_holdings)
+        self._settings = settings
+        self._clock = clock
+        self._accounts = Accounts(
+            [],
+            checker=SecretChecker(key=os.urandom(KEY_BYTES)),
+            robots=RobotFile(settings.root),
+            clock=clock,
+            anonymous=[Grant(glob, frozenset({PULL})) for glob in settings.anonymous_pull],
+        )
+
+    async def start(self) -> str:
+        """Open the directory and listen; the address.
+
+        Raises:
+            ListenError: the port is taken, or the certificate cannot be used.
+            UserError: another process has the directory, or the access log cannot be written.
+            TowpathError: stored state cannot be used.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let requests in flight end, then let go of everything."""
+        await self._stack.aclose()
+
+    async def _start(self) -> str:
+        settings = self._settings
+        await self._registry.start()
+        self._stack.push_async_callback(self._registry.close)
+        observers: list[Counters | AccessLog] = [self._counters]
+        if settings.access_log:
+            access_log = AccessLog(None if settings.access_log == STANDARD_ERROR else Path(settings.access_log))
+            self._stack.callback(access_log.close)
+            observers.append(access_log)
+        app = create_registry_app(
+            self._registry,
+            self._accounts,
+            clock=self._clock,
+            token_key=_load_key(settings.root),
+            observers=observers,
+        )
+        routes = [
+            *app.routes,
+            Route("/healthz", _tell_health, methods=["GET"]),
+            Route("/metrics", self._tell_metrics, methods=["GET"]),
+        ]
+        listener = Listener(
+            Router(routes=routes),
+            host=settings.host,
+            port=settings.port,
+            certificate=settings.tls_certificate,
+            key=settings.tls_key,
+            # A page that rebinds its name reaches loopback only; elsewhere people give a registry names of their own.
+            hosts=[] if is_loopback_host(settings.host) else [ANY_HOST],
+            grace_seconds=GRACE_SECONDS,
+            clock=self._clock,
+        )
+        await listener.start()
+        self._stack.push_async_callback(listener.close)
+        return listener.url
+
+    async def _tell_metrics(self, request: Request) -> Response:
+        basic = parse_basic(request.headers.get("authorization", ""))
+        if basic is None or await self._accounts.authenticate(basic.username, basic.password) is None:
+            return Response(
+                "a robot's name and secret are required\n", 401, {"WWW-Authenticate": 'Basic realm="metrics"'}
+            )
+        content, content_type = format_exposition(self._counters.families(), accept=request.headers.get("accept", ""))
+        return Response(content, headers={"Content-Type": content_type})
+
+
+def run_registry(settings: RegistrySettings, *, on_ready: Callable[[str], None]) -> None:
+    """Run a registry in this process until SIGINT, SIGTERM or SIGHUP. Raises TowpathError."""
+    keep_memory_small()
+    asyncio.run(_run(settings, on_ready))
+
+
+async def _run(settings: RegistrySettings, on_ready: Callable[[str], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    registry = StandaloneRegistry(settings, clock=SystemClock())
+    try:
+        on_ready(await registry.start())
+        await stop.wait()
+    finally:
+        await registry.close()
+
+
+async def _tell_health(request: Request) -> Response:
+    del request
+    return Response(b'{"status":"ready"}', media_type="application/json")
+
+
+def _check(settings: RegistrySettings) -> None:
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        missing = "--tls-key" if settings.tls_certificate else "--tls-cert"
+        raise UserError(f"{missing} is missing (Usage): a certificate and its key go together")
+    if settings.tls_certificate or settings.insecure_http or is_loopback_host(settings.host):
+        return
+    raise UserError(
+        f"registry cannot listen at {settings.host} (ClearText): secrets would cross the network unencrypted",
+        hint="add --tls-cert and --tls-key; --insecure-http where the network or a proxy protects them",
+    )
+
+
+def _load_key(root: Path) -> bytes:
+    """What tokens are signed with; made at the first start. Raises TowpathError."""
+    path = root / KEY_FILE
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            key = path.read_bytes()
+            if len(key) == KEY_BYTES:
+                return key
+        key = os.urandom(KEY_BYTES)
+        write_durably(path, key, mode=0o600)
+    except OSError as error:
+        raise TowpathError(f"{path} cannot be used ({type(error).__name__}): {error.strerror}") from error
+    return key
