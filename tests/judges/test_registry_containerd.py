@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from fakes.containerd import run_containerd
 from fakes.peer import Answer, serve_peer
+from fakes.recorded import serve_recorded
 from fakes.registry import RegistryServer, password, push_image, serve_registry
 from towpath.oci.keyring import Credential, Keyring
 from towpath.oci.platform import Platform
@@ -31,10 +32,14 @@ def ctr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[RegistryServer]:
     async with serve_registry(tmp_path / "registry") as running:
-        client = running.client()
-        await push_image(client, running.reference("lab/app:canary"), layers=(EMPTY_TAR,))
-        await client.close()
+        await push_to(running, "lab/app:canary")
         yield running
+
+
+async def push_to(server: RegistryServer, name: str) -> None:
+    client = server.client()
+    await push_image(client, server.reference(name), layers=(EMPTY_TAR,))
+    await client.close()
 
 
 async def run(ctr: list[str], *arguments: str) -> tuple[int, str]:
@@ -84,6 +89,40 @@ async def test_containerd_pushes_an_image(ctr: list[str], server: RegistryServer
     client = server.client("reader")
     assert await client.tags(server.reference("lab/copy")) == ["sha-0123456"]
     await client.close()
+
+
+async def test_containerd_goes_straight_for_the_image_and_logs_in_by_a_form(ctr: list[str], tmp_path: Path) -> None:
+    async with serve_recorded(tmp_path / "recorded") as recorded:
+        await push_to(recorded.server, "lab/app:canary")
+        code, output = await pull(ctr, f"{recorded.host}/lab/app:canary", "reader")
+        assert code == 0, output
+        assert not recorded.find("GET", "/v2/?")
+        assert [one.status for one in recorded.find("POST", "/token")] == [200]
+        head, *_ = recorded.find("HEAD", "/manifests/canary")
+        assert head.status == 401
+
+
+async def test_containerd_mounts_what_it_pulled_from_another_repository(ctr: list[str], tmp_path: Path) -> None:
+    async with serve_recorded(tmp_path / "recorded") as recorded:
+        await push_to(recorded.server, "lab/app:canary")
+        source, target = f"{recorded.host}/lab/app:canary", f"{recorded.host}/lab/copy:canary"
+        await pull(ctr, source, "reader")
+        await run(ctr, "images", "tag", source, target)
+        admin = f"admin:{password('admin')}"
+        code, output = await run(ctr, "images", "push", "--plain-http", "--user", admin, target)
+        assert code == 0, output
+        mounts = recorded.find("POST", "mount=")
+        assert mounts
+        assert {one.status for one in mounts} == {201}
+        assert not [one for one in recorded.find("PUT", "/blobs/uploads/") if one.status == 201]
+
+
+async def test_containerd_pulls_by_digest(ctr: list[str], server: RegistryServer) -> None:
+    client = server.client("reader")
+    reference = await client.resolve(server.reference("lab/app:canary"))
+    await client.close()
+    code, output = await pull(ctr, f"{server.host}/lab/app@{reference.digest}", "reader")
+    assert code == 0, output
 
 
 @pytest.mark.parametrize(

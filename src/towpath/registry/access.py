@@ -95,7 +95,9 @@ class Access:
         if caller.scopes is None:
             self._on_refusal("scope")
             raise RegistryError(ErrorCode.DENIED, message)
-        raise self._refused("scope", request, scope, message, "insufficient_scope")
+        # Clients put the new token in place of the old one, so who asks for the right to push keeps that to pull.
+        wanted = Scope.of_repository(scope.name, PULL, *scope.actions) if PUSH in scope.actions else scope
+        raise self._refused("scope", request, wanted, message, "insufficient_scope")
 
     def may_mount(self, request: Request, caller: Caller, *, source: str, target: str) -> bool:
         """Whether the caller may read the source of a mount; what the source holds plays no part in it.

@@ -101,6 +101,8 @@ async def test_a_token_holds_what_was_asked_and_granted(api: Api) -> None:
     assert (await ask_with(api, token, "GET", "/v2/lab/app/tags/list")).status_code == 404
     response = await ask_with(api, token, "POST", "/v2/lab/app/blobs/uploads/")
     assert challenge(response)["error"] == "insufficient_scope"
+    # The new token takes the place of the old one, so it must still read.
+    assert challenge(response)["scope"] == "repository:lab/app:pull,push"
 
 
 async def test_several_scopes_are_all_honoured(api: Api) -> None:
