@@ -1,7 +1,11 @@
 """What is in a registry, as values: a snapshot that a plan is made from. No I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+# How clients without a referrers API name what they say about a digest: it lives and dies with that.
+_REFERRER_TAG = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[A-Za-z0-9._-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,12 @@ class ManifestFact:
         """Repository and digest."""
         return self.repository, self.digest
 
+    @property
+    def subjects(self) -> frozenset[str]:
+        """What it says something about: by its own word, or by a tag of clients without a referrers API."""
+        of_tags = {subject_of_tag(tag.name) for tag in self.tags}
+        return frozenset({self.subject, *of_tags} - {""})
+
 
 @dataclass(frozen=True, slots=True)
 class LinkFact:
@@ -73,3 +83,9 @@ class Facts:
     sizes: Mapping[str, int] = field(default_factory=dict)
     touches: Mapping[tuple[str, str], float] = field(default_factory=dict)
     started_at: float = 0.0
+
+
+def subject_of_tag(tag: str) -> str:
+    """The digest that a fallback tag stands for, or empty: `sha256-<hex>`, `sha256-<hex>.sig`."""
+    matched = _REFERRER_TAG.fullmatch(tag)
+    return f"{matched.group(1)}:{matched.group(2)}" if matched else ""

@@ -8,21 +8,18 @@
 A manifest keeps every reason that was found, so that a person can see what would have to change for it to go.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from towpath.oci.tags import is_immutable
 from towpath.registry.keeper.evidence import Reason, Root, Roots, Why
-from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact
+from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact, subject_of_tag
 from towpath.registry.keeper.policy import Policy
 from towpath.registry.keeper.words import format_age
 
 Key = tuple[str, str]
 
-# How clients without a referrers API name what they say about a digest: it lives and dies with that.
-_REFERRER_TAG = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\.[A-Za-z0-9._-]+)?")
 # More reasons of one kind than a person reads; the rest is counted.
 SHOWN_REASONS = 3
 
@@ -115,11 +112,19 @@ def plan_collection(facts: Facts, roots: Roots, policy: Policy, *, now: float) -
 
 
 def removal_rounds(removed: Iterable[ManifestFact]) -> Iterator[list[ManifestFact]]:
-    """What goes, in rounds: an index before its entries, so that at no moment an index lacks one."""
+    """What goes, in rounds: an index before its entries, a subject before its referrers.
+
+    So at no moment anything that is still there lacks what it leads to; and whatever is spared in one round, because
+    somebody came for it, spares the rest with it.
+    """
     left = {fact.key: fact for fact in removed}
     while left:
         targets = {target for fact in left.values() if fact.is_index for target in fact.targets}
-        ready = [fact for fact in left.values() if fact.digest not in targets]
+        ready = [
+            fact
+            for fact in left.values()
+            if fact.digest not in targets and not any((fact.repository, one) in left for one in fact.subjects)
+        ]
         # Digests cannot form a circle; if facts do all the same, the executor's own check decides.
         for fact in ready or list(left.values()):
             del left[fact.key]
@@ -164,10 +169,8 @@ class _Lookup:
                 self.by_blob[target].append(fact)
             for tag in fact.tags:
                 self.by_tag[tag.name].append(fact)
-                if subject := _subject_of_tag(tag.name):
-                    self.referrers[fact.repository, subject].append(fact)
-            if fact.subject:
-                self.referrers[fact.repository, fact.subject].append(fact)
+            for subject in fact.subjects:
+                self.referrers[fact.repository, subject].append(fact)
 
     def find(self, root: Root) -> list[ManifestFact]:
         """What a root names."""
@@ -203,7 +206,7 @@ def _reasons_of_tags(fact: ManifestFact, roots: Roots) -> Iterator[Reason]:
     if fact.repository not in roots.managed:
         return
     for tag in fact.tags:
-        if not is_immutable(tag.name) and not _subject_of_tag(tag.name):
+        if not is_immutable(tag.name) and not subject_of_tag(tag.name):
             yield Reason(Why.CHANNEL, f"tag {tag.name}")
 
 
@@ -275,7 +278,7 @@ def _decide(
 
 def _removal(fact: ManifestFact, roots: Roots, policy: Policy, now: float) -> str:
     age = format_age(now - fact.pushed_at)
-    if fact.subject or any(_subject_of_tag(tag.name) for tag in fact.tags):
+    if fact.subjects:
         return f"says something about what is not here; pushed {age} ago"
     if not fact.tags:
         return f"no tag, no index and nothing outside names it; pushed {age} ago"
@@ -296,11 +299,6 @@ def _condense(reasons: list[Reason]) -> tuple[Reason, ...]:
             more = f"{shown[-1].evidence}, and {len(of_kind) - SHOWN_REASONS} more"
             shown[-1] = replace(shown[-1], evidence=more)
     return tuple(shown)
-
-
-def _subject_of_tag(tag: str) -> str:
-    matched = _REFERRER_TAG.fullmatch(tag)
-    return f"{matched.group(1)}:{matched.group(2)}" if matched else ""
 
 
 def _name(fact: ManifestFact) -> str:

@@ -15,7 +15,8 @@ from towpath.registry.storage.catalog import Catalog
 def remove_manifests(catalog: Catalog, facts: Sequence[ManifestFact], is_leased: Callable[[str, str], bool]) -> int:
     """Remove manifests of one repository that are as they were in the plan; how many that are.
 
-    One that was pushed or tagged again since, that an index names, or that somebody asked for, stays.
+    One that was pushed or tagged again since, that somebody asked for, that an index names, or whose subject is (still,
+    or again) there, stays.
     """
     removed = 0
     with catalog.transaction() as writer:
@@ -68,6 +69,9 @@ def _is_unchanged(writer: sqlite3.Connection, number: int | None, fact: Manifest
         return False
     if writer.execute("SELECT 1 FROM targets WHERE target = ?", (fact.digest,)).fetchone():
         return False
+    for subject in fact.subjects:
+        if writer.execute("SELECT 1 FROM manifests WHERE repository = ? AND digest = ?", (number, subject)).fetchone():
+            return False
     tags = writer.execute(
         "SELECT name, set_at FROM tags WHERE repository = ? AND digest = ?", (number, fact.digest)
     ).fetchall()

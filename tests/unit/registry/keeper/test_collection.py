@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,27 @@ async def test_what_is_tagged_pushed_read_or_named_between_plan_and_removal_stay
     assert collected.manifests == 0
     assert await status(api, f"lab/app/manifests/{digest}") == 200
     assert await status(api, f"lab/app/blobs/{Digest.of(b'layer')}") == 200
+
+
+async def test_referrers_stay_when_their_subject_comes_back_between_plan_and_removal(api: Api) -> None:
+    manifest = await api.prepare_manifest(b"image")
+    raw = format_manifest(manifest)
+    about = Descriptor(media.OCI_MANIFEST, Digest.of(raw), len(raw))
+    signature = format_manifest(replace(manifest, subject=about))
+    path = f"lab/app/manifests/{Digest.of(signature)}"
+    await api.put(signature, str(Digest.of(signature)), content_type=media.OCI_MANIFEST)
+    await api.clock.advance(DAY)
+    world = World()
+
+    async def push_subject() -> None:
+        assert (await api.put(raw, "v1", content_type=media.OCI_MANIFEST)).status_code == 201
+
+    world.on_mark = push_subject
+    plan, collected = await collect(api, world)
+
+    assert [fact.digest for fact in plan.removed] == [str(Digest.of(signature))]
+    assert collected.manifests == 0
+    assert await status(api, path) == 200
 
 
 @pytest.mark.parametrize("act", ["head", "mount", "upload"])

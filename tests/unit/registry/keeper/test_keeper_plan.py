@@ -260,6 +260,14 @@ def test_many_reasons_of_one_kind_are_counted() -> None:
     assert decision.reasons[2].evidence == "prod at 2, and 6 more"
 
 
+def test_a_subject_is_removed_before_its_referrers() -> None:
+    subject, signature = image("image"), replace(image("signature"), subject=digest("image"))
+    old = image("old signature", f"sha256-{digest('image')[7:]}.sig")
+    rounds = [{fact.digest for fact in one} for one in removal_rounds([old, signature, subject])]
+
+    assert rounds == [{digest("image")}, {digest("signature"), digest("old signature")}]
+
+
 def test_an_index_is_removed_before_its_entries() -> None:
     leaf, middle, top = image("leaf"), index("middle", of=("leaf",)), index("top", of=("middle", "leaf"))
     rounds = [[fact.digest for fact in one] for one in removal_rounds([leaf, middle, top])]
