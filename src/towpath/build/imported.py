@@ -124,6 +124,8 @@ def _read_blob(layout: Path, descriptor: Descriptor) -> bytes:
 def _take_layer(layout: Path, cache: LayerCache, layer: Descriptor, diff_id: Digest) -> tuple[LayerBlob, bool]:
     """The layer in the cache, and whether it was there already."""
     source = _path(layout, layer.digest)
+    if not source.is_file():
+        raise EngineFailedError(f"layout of the engine cannot be used (EngineFailed): it lacks {layer.digest}")
     if layer.media_type in _COMPRESSED:
         kept = Descriptor(_COMPRESSED[layer.media_type], layer.digest, layer.size)
         if cache.has(kept.digest, kept.size):

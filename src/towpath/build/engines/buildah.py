@@ -19,6 +19,8 @@ from towpath.build.engines.running import Command, Ended, format_lines, run_comm
 
 BUILDAH, PODMAN = "buildah", "podman"
 _NAME = "image"
+# Every twentieth build: what is thrown away are steps that changed since, some megabytes each.
+UPKEEP_BUILDS = 20
 # The store or its driver, before the first step ran.
 _DRIVER_FAILED = re.compile(
     r"(?i)overlay.{0,80}(not supported|is not|cannot|permission|invalid)|mount_program|fuse-overlayfs|"
@@ -70,12 +72,12 @@ def plan_export(program: str, image: str, settings: Settings, *, store: Path, la
     return Command((*argv, "push", "--quiet", "--format=oci", image, f"oci:{layout}:{_NAME}"))
 
 
-def plan_upkeep(program: str, settings: Settings, *, store: Path) -> tuple[Command, ...]:
-    """The commands that throw away what no later build can use."""
+def plan_upkeep(program: str, settings: Settings, *, store: Path) -> Command:
+    """The command that throws away the steps that no image is made of any more."""
     argv = _with_store(program, settings, store)
     if program == PODMAN:
-        return (Command((*argv, "image", "prune", "--force")),)
-    return (Command((*argv, "rm", "--all")), Command((*argv, "rmi", "--prune", "--force")))
+        return Command((*argv, "image", "prune", "--force"))
+    return Command((*argv, "rmi", "--prune"))
 
 
 def next_settings(settings: Settings, lines: Sequence[str]) -> Settings | None:
@@ -127,37 +129,49 @@ class Buildah:
         self._environ = environ
         self._timeout_seconds = timeout_seconds
         self._settings = first_settings(environ)
+        self._running = 0
+        self._built = 0
 
     async def build(self, build: DockerfileBuild, layout: Path, on_line: OnLine) -> None:
         """Build into a layout."""
         self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
-        iidfile = layout.with_suffix(".iid")
+        self._running += 1
+        try:
+            image = await self._build_image(build, layout.with_suffix(".iid"), on_line)
+            export = plan_export(self.name, image, self._settings, store=self._store, layout=layout)
+            ended = await self._run(export, build.context, on_line)
+            if ended.returncode != 0:
+                raise self._failed(build, ended)
+        finally:
+            self._running -= 1
+        self._built += 1
+        if self._built % UPKEEP_BUILDS == 0 and not self._running:  # never below another build's feet
+            await self._run(plan_upkeep(self.name, self._settings, store=self._store), self._store, on_line)
+
+    async def _build_image(self, build: DockerfileBuild, iidfile: Path, on_line: OnLine) -> str:
+        """The id of the image, in the store; goes down the ladder when the machine is what fails."""
         while True:
             settings = self._settings
-            command = plan_build(str(self._program), build, settings, store=self._store, iidfile=iidfile)
+            command = plan_build(self.name, build, settings, store=self._store, iidfile=iidfile)
             ended = await self._run(command, build.context, on_line)
             if ended.returncode == 0:
-                break
+                return iidfile.read_text().strip()
             following = next_settings(settings, ended.lines)
             if following is None:
                 raise self._failed(build, ended)
-            on_line(f"{self.name}: {settings.driver} and {settings.isolation} do not work here, trying {following}")
+            on_line(
+                f"{self.name}: {settings.driver} with {settings.isolation} isolation does not work here; "
+                f"trying {following.driver} with {following.isolation}"
+            )
             self._settings = following
-        image = iidfile.read_text().strip()
-        export = plan_export(self.name, image, settings, store=self._store, layout=layout)
-        exported = await self._run(replace(export, argv=(str(self._program), *export.argv[1:])), build.context, on_line)
-        if exported.returncode != 0:
-            raise self._failed(build, exported)
-
-    async def upkeep(self, on_line: OnLine) -> None:
-        """Throw away what no later build can use. Failures are told, and do no harm."""
-        for command in plan_upkeep(self.name, self._settings, store=self._store):
-            argv = (str(self._program), *command.argv[1:])
-            await self._run(replace(command, argv=argv), self._store, on_line)
 
     async def _run(self, command: Command, cwd: Path, on_line: OnLine) -> Ended:
         return await run_command(
-            command, cwd=cwd, environ=self._environ, timeout_seconds=self._timeout_seconds, on_line=on_line
+            replace(command, argv=(str(self._program), *command.argv[1:])),
+            cwd=cwd,
+            environ=self._environ,
+            timeout_seconds=self._timeout_seconds,
+            on_line=on_line,
         )
 
     def _failed(self, build: DockerfileBuild, ended: Ended) -> EngineFailedError:
