@@ -15,6 +15,7 @@ _UNREACHABLE = (
     "request failed",
     "timed out",
     "connectivity is disabled",
+    "network was disabled",
     "connection reset",
     "status client error",
     "status server error",
