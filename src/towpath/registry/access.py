@@ -61,25 +61,30 @@ class Access:
         self._signer = signer
         self._on_refusal = on_refusal or (lambda _: None)
 
-    async def identify(self, request: Request, scope: Scope | None) -> Caller:
-        """The caller of a request; `scope` is what the request needs. Raises RegistryError (UNAUTHORIZED)."""
+    async def identify(self, request: Request, scopes: tuple[Scope, ...]) -> Caller:
+        """The caller of a request. Raises RegistryError (UNAUTHORIZED).
+
+        Args:
+            request: the request.
+            scopes: what to ask for in a challenge; the first one is what the request needs.
+        """
         header = request.headers.get("authorization", "")
         basic = parse_basic(header)
         if basic:
             login = await self._accounts.authenticate(basic.username, basic.password)
             if login is None:
-                raise self._refused("credentials", request, scope, "user name or password is wrong")
+                raise self._refused("credentials", request, scopes, "user name or password is wrong")
             return Caller(login.account, None)
         token = parse_bearer(header)
         if not token:
-            return self._identify_anonymous(request, scope)
+            return self._identify_anonymous(request, scopes)
         try:
             claims = self._signer.read(token)
         except ExpiredTokenError as error:
-            raise self._refused("expired", request, scope, "the token has expired", "invalid_token") from error
+            raise self._refused("expired", request, scopes, "the token has expired", "invalid_token") from error
         login = self._accounts.find_login(claims.account, claims.secret_id) if claims else None
         if login is None or claims is None:
-            raise self._refused("token", request, scope, "the token is not valid here", "invalid_token")
+            raise self._refused("token", request, scopes, "the token is not valid here", "invalid_token")
         return Caller(login.account, claims.scopes)
 
     def require(self, request: Request, caller: Caller, scope: Scope) -> None:
@@ -97,7 +102,7 @@ class Access:
             raise RegistryError(ErrorCode.DENIED, message)
         # Clients put the new token in place of the old one, so who asks for the right to push keeps that to pull.
         wanted = Scope.of_repository(scope.name, PULL, *scope.actions) if PUSH in scope.actions else scope
-        raise self._refused("scope", request, wanted, message, "insufficient_scope")
+        raise self._refused("scope", request, (wanted,), message, "insufficient_scope")
 
     def may_mount(self, request: Request, caller: Caller, *, source: str, target: str) -> bool:
         """Whether the caller may read the source of a mount; what the source holds plays no part in it.
@@ -148,18 +153,18 @@ class Access:
         refresh = self._signer.sign_refresh(login) if with_refresh else ""
         return Issued(self._signer.sign(login, narrowed), narrowed, refresh)
 
-    def _identify_anonymous(self, request: Request, scope: Scope | None) -> Caller:
+    def _identify_anonymous(self, request: Request, scopes: tuple[Scope, ...]) -> Caller:
         login = self._accounts.anonymous
+        scope = scopes[0] if scopes else None
         # `/v2/` itself is always challenged: clients decide there, once, whether they will ever send what they have.
         if login and scope and scope.kind == "repository" and scope.actions <= login.account.allowed(scope.name):
             return Caller(login.account, None)
-        raise self._refused("missing", request, scope, "authentication is required")
+        raise self._refused("missing", request, scopes, "authentication is required")
 
     def _refused(
-        self, reason: str, request: Request, scope: Scope | tuple[Scope, ...] | None, message: str, said: str = ""
+        self, reason: str, request: Request, scopes: tuple[Scope, ...], message: str, said: str = ""
     ) -> RegistryError:
         self._on_refusal(reason)
-        scopes = scope if isinstance(scope, tuple) else (scope,) if scope else ()
         return _unauthorized(request, scopes, message, error=said)
 
 

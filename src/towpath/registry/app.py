@@ -15,7 +15,7 @@ from starlette.routing import Route, request_response
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.http.body import BodyInterruptedError, BodyTooLargeError, BodyTooSlowError, Patience
-from towpath.oci.challenge import PULL, PUSH, Scope
+from towpath.oci.challenge import DELETE, PULL, PUSH, Scope
 from towpath.oci.errors import ErrorCode
 from towpath.oci.reference import InvalidReferenceError, parse_repository
 from towpath.registry.access import Access
@@ -99,7 +99,7 @@ class _Front:
     async def _dispatch(self, request: Request) -> Response:
         path = request.path_params.get("path", "")
         match = find_match(path)
-        caller = await self._access.identify(request, _asked(match, path, request.method))
+        caller = await self._access.identify(request, _asked(match, path, request))
         name_caller(request.scope, caller.account.name)
         if match is None:
             return answer_error(404, ErrorCode.NAME_UNKNOWN, f"{request.url.path[:256]} is no path of a registry")
@@ -146,14 +146,24 @@ async def _answer_failures(request: Request, serve: Callable[[Request], Awaitabl
         return answer_error(500, ErrorCode.UNKNOWN, "the registry failed; its log says why")
 
 
-def _asked(match: Match | None, path: str, method: str) -> Scope | None:
-    """The scope to name in a challenge."""
+def _asked(match: Match | None, path: str, request: Request) -> tuple[Scope, ...]:
+    """The scopes to name in a challenge, first what the request needs; a mount also reads from its source."""
     if match is None or not path:
-        return None
+        return ()
     if not match.repository:
-        return Scope("registry", "catalog", frozenset({"*"}))
-    actions = {"DELETE": ("delete",)}.get(method, (PULL,) if method in _READING else (PULL, PUSH))
-    return Scope.of_repository(match.repository, *actions)
+        return (Scope("registry", "catalog", frozenset({"*"})),)
+    if match.is_upload:
+        scope, source = Scope.of_repository(match.repository, PULL, PUSH), request.query_params.get("from", "")
+        return (scope, Scope.of_repository(source, PULL)) if _is_name(source) else (scope,)
+    actions = {"DELETE": (DELETE,)}.get(request.method, (PULL,) if request.method in _READING else (PULL, PUSH))
+    return (Scope.of_repository(match.repository, *actions),)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return bool(parse_repository(text))
+    except InvalidReferenceError:
+        return False
 
 
 def _check_name(repository: str) -> None:

@@ -50,6 +50,11 @@ class Match:
     repository: str
     parts: Mapping[str, str]
 
+    @property
+    def is_upload(self) -> bool:
+        """Whether it is about an upload, which is the pusher's whatever the method."""
+        return not self.endpoints.keys().isdisjoint({"POST", "PATCH"})
+
 
 def find_match(path: str) -> Match | None:
     """Read a path without its leading `/v2/`; None when it is no endpoint of a registry."""
