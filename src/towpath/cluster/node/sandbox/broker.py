@@ -4,8 +4,12 @@ Why a process of its own: rootless, only a single-threaded process inside the us
 make pod namespaces and sockets in them; and forking from it costs far less than forking the whole platform.
 
 It speaks JSON over a SOCK_SEQPACKET pair, file descriptors riding along; one answer for each request, in order, and an
-`exit` message for each child that ends. It dies with the agent, and every sandbox dies with it. Nothing here decides:
-`launcher` is the only client. Standard library only, few imports: its memory is part of every platform.
+`exit` message for each child that ends. Nothing here decides: `launcher` is the only client.
+
+When the agent's end of the pair closes, however that came, everything below this process is killed before it ends.
+Each child also dies with its parent, but a sandbox that is just being made may lose its parent before it has asked for
+that; so orphans become children of this process, and those of sandboxes are killed when they do. Standard library
+only, few imports: its memory is part of every platform.
 
     {"op":"pod","name","address"} · {"op":"forget","name"} · {"op":"sockets","count"} -> fds
     {"op":"listen","kind","address","port"} -> fd
@@ -25,6 +29,7 @@ from typing import Any
 from towpath.cluster.node.sandbox.hub import Hub
 from towpath.cluster.node.sandbox.namespaces import (
     CLONE_NEWNET,
+    adopt_orphans,
     become_root_of_new_user_namespace,
     die_with_parent,
     drop_privileges,
@@ -50,9 +55,16 @@ class Broker:
     def __init__(self, control: socket.socket, hub: Hub | None) -> None:
         self._control = control
         self._hub = hub
+        self._forked: set[int] = set()
 
     def run(self) -> None:
-        """Serve until the agent is gone."""
+        """Serve until the agent is gone, then end everything."""
+        try:
+            self._serve()
+        finally:
+            _end_descendants()
+
+    def _serve(self) -> None:
         woken, wake = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(woken, False)
@@ -113,6 +125,7 @@ class Broker:
         parent = os.getpid()
         pid = os.fork()
         if pid:
+            self._forked.add(pid)
             return pid
         try:
             self._become_child(message, descriptors, parent)
@@ -152,10 +165,52 @@ class Broker:
             except ChildProcessError:
                 return
             if pid == 0:
+                self._kill_orphans()
                 return
+            if pid not in self._forked:
+                continue
+            self._forked.discard(pid)
             code = os.waitstatus_to_exitcode(status)
             with contextlib.suppress(OSError):  # the agent is gone; the loop sees it next
                 send(self._control, {"exit": pid, "code": code if code >= 0 else 128 - code}, [])
+
+    def _kill_orphans(self) -> None:
+        """Kill what is left of a sandbox whose outer process is gone."""
+        for pid in _children():
+            if pid not in self._forked and _is_in_sandbox(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _children() -> list[int]:
+    from towpath.cluster.node.sandbox.processes import find_children  # noqa: PLC0415 - not before the first end
+
+    return find_children(os.getpid())
+
+
+def _is_in_sandbox(pid: int) -> bool:
+    """Whether a process is in a pid namespace below this one: it has a number in each."""
+    return len(_numbers(pid)) > len(_numbers(os.getpid()))
+
+
+def _numbers(pid: int) -> list[str]:
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            return next((line.split()[1:] for line in file if line.startswith("NSpid:")), [])
+    except OSError:
+        return []
+
+
+def _end_descendants() -> None:
+    """Kill every process below this one: children, and whatever their deaths make children."""
+    while True:
+        for pid in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
 
 
 def receive(control: socket.socket) -> tuple[bytes, list[int]]:
@@ -255,7 +310,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, signal.SIG_IGN)
     try:
         hub = _enter(json.loads(arguments[1]))
-        die_with_parent(signal.SIGKILL)  # after the namespaces: a change of credentials resets it
+        adopt_orphans()
     except (OSError, ValueError) as error:
         send(control, {"failed": str(error)[:SHOWN_ERROR_CHARACTERS]}, [])
         return 1

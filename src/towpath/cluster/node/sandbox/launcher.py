@@ -26,6 +26,8 @@ KILLED = 128 + signal.SIGKILL
 # 16: a burst of connections costs one round trip, and idle sockets cost the kernel next to nothing.
 SOCKETS_AT_ONCE = 16
 START_TIMEOUT_SECONDS = 10.0
+# Killing takes milliseconds; a broker that takes so long is stuck.
+END_TIMEOUT_SECONDS = 30.0
 
 
 class SandboxError(TowpathError):
@@ -151,8 +153,7 @@ class Launcher:
         self._lose("closed")
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            await asyncio.to_thread(process.wait)
+            await asyncio.to_thread(_await_end, process)
 
     @property
     def pid(self) -> int:
@@ -285,6 +286,15 @@ class Launcher:
             self._spare.popleft().close()
         if self._on_lost is not None and why != "closed":
             self._on_lost()
+
+
+def _await_end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a broker that has lost its agent: it kills what it forked, and ends."""
+    try:
+        process.wait(END_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _discard(future: asyncio.Future[tuple[dict[str, Any], list[int]]]) -> None:

@@ -28,6 +28,7 @@ _ST_RELATIME = 4096
 
 _PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 # Capabilities are numbered from 0; the kernel refuses numbers it does not know, and no kernel knows 64.
 _CAPABILITIES = range(64)
@@ -58,6 +59,11 @@ def setns(descriptor: int, kind: int = 0) -> None:
 def die_with_parent(signal_number: int) -> None:
     """Be sent a signal when the parent ends, however it ends."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 
 
 def drop_privileges() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import towpath
 from towpath.cluster.node.sandbox.launcher import KILLED, Launcher, SandboxError, Spawn
+from towpath.cluster.node.sandbox.processes import find_children
 
 
 @pytest.fixture
@@ -143,3 +144,28 @@ def test_the_broker_imports_next_to_nothing() -> None:
     allowed = {"broker", "hub", "namespaces", "netlink", "sandbox", "network", "node", "cluster"}
     names = {name.strip("'[]\n ").rpartition(".")[2] for name in found.stdout.split(",")}
     assert names <= allowed
+
+
+async def test_what_a_child_has_left_behind_ends_with_the_launcher() -> None:
+    launcher = Launcher()
+    await launcher.start()
+    code, output = await run(launcher, "(setsid sleep 600 >/dev/null 2>&1 & echo $!); exit 0")
+    left = int(output)
+    assert (code, Path(f"/proc/{left}").exists()) == (0, True)
+    await launcher.close()
+    assert not Path(f"/proc/{left}").exists()
+
+
+async def test_what_is_left_of_a_sandbox_is_killed(launcher: Launcher) -> None:
+    argv = ["unshare", "--user", "--pid", "--fork", "sleep", "600"]
+    with Path(os.devnull).open("w") as nothing:  # noqa: ASYNC230 - no disk
+        child = await launcher.spawn(
+            Spawn(argv=argv, stdout=nothing.fileno(), stderr=nothing.fileno(), env={"PATH": os.defpath})
+        )
+    async with asyncio.timeout(120):
+        while not (inner := find_children(child.pid)):  # noqa: ASYNC110 - another process's fork
+            await asyncio.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        await child.wait()
+        while Path(f"/proc/{inner[0]}").exists():  # noqa: ASYNC110 - another process's end
+            await asyncio.sleep(0.01)
