@@ -48,6 +48,10 @@ async def open_embedded(directory: Path, lab: Lab) -> AsyncIterator[World]:
     numbers = itertools.count()
     controllers = Controllers(client, clock=clock, random_suffix=lambda: f"{next(numbers):05d}")
     recorder = EventRecorder(client, clock=clock)
+    # Unpacking the interpreter takes seconds; which images a node has, and for whom, is its own.
+    images = directory / "node" / "images"
+    images.mkdir(parents=True)
+    (images / "layers").symlink_to(lab.layers)
     agent = NodeAgent(
         client,
         data=directory / "node",

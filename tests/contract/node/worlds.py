@@ -77,6 +77,13 @@ class Lab:
         """A reference within it."""
         return f"{self.host}/{name}"
 
+    @property
+    def layers(self) -> Path:
+        """Where embedded nodes unpack layers, one after the other."""
+        directory = self.root.parent / "layers"
+        directory.mkdir(exist_ok=True)
+        return directory
+
     def size(self) -> int:
         """The bytes of the built image: its manifest, configuration and layers."""
         return int((self.root.parent / "size").read_text())
@@ -169,9 +176,30 @@ class World:
                         return message
         raise AssertionError(f"the watch of events about {name} ended")
 
+    async def create_config_map(self, name: str, data: dict[str, str]) -> None:
+        """A ConfigMap of this namespace."""
+        metadata = {"name": name, "namespace": self.namespace}
+        await self.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+    async def delete_pod(self, name: str) -> Object:
+        """Delete a pod with its own grace period, wait until it is gone, and return its last state."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            async for event in self.client.watch(POD, self.namespace, fields=f"metadata.name={name}"):
+                if event.type is EventType.ADDED:  # so the watch has begun
+                    await self.client.delete(POD, name, self.namespace, DeleteOptions())
+                if event.type is EventType.DELETED:
+                    return event.object
+        raise AssertionError(f"the watch of {name} ended")
+
+    async def wait_for_log(self, name: str, text: str) -> None:
+        """Wait until the log of a pod's only container is this."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.log(name) != text:  # noqa: ASYNC110 - nobody tells of what is written to a log
+                await asyncio.sleep(0.05)
+
     async def log(self, name: str, **options: Any) -> str:
         """The log of a pod's only container."""
-        return b"".join([piece async for piece in self.logs(self.namespace, name, **options)]).decode()
+        return b"".join([piece async for piece in self.logs(self.namespace, name, "app", **options)]).decode()
 
 
 def status_of(pod: Object) -> Object:
@@ -190,6 +218,17 @@ def waiting(pod: Object) -> Object:
 def waits_for(*reasons: str) -> Callable[[Object], bool]:
     """Whether the first container waits for one of these reasons."""
     return lambda pod: waiting(pod).get("reason") in reasons
+
+
+def terminated(pod: Object) -> Object:
+    """How the first container ended; empty if it has not."""
+    found: Object = find_path(status_of(pod), "state", "terminated") or {}
+    return found
+
+
+def has_ended(pod: Object) -> bool:
+    """Whether nothing of the pod runs any more."""
+    return find_path(pod, "status", "phase") in {"Succeeded", "Failed"}
 
 
 def condition(pod: Object, kind: str) -> Object:
