@@ -1,6 +1,6 @@
 """`python -m bench [NAME...]`: measure, print, and write the sections of `docs/performance.md`.
 
-Names: push, startup, idle, build; all without one. `--print` leaves the document alone.
+Names: push, startup, idle, build, registry; all without one. `--print` leaves the document alone.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import build, idle, push, startup
+from bench import build, idle, push, registry, startup
 from bench.document import fill_sections
 from bench.machine import describe_machine
 
@@ -22,7 +22,13 @@ def _build() -> str:
         return build.format_table(asyncio.run(build.measure(Path(directory))))
 
 
-BENCHES: dict[str, Callable[[], str]] = {"push": push.run, "startup": startup.run, "idle": idle.run, "build": _build}
+BENCHES: dict[str, Callable[[], str]] = {
+    "push": push.run,
+    "startup": startup.run,
+    "idle": idle.run,
+    "build": _build,
+    "registry": registry.run,
+}
 
 
 def main(arguments: list[str]) -> int:

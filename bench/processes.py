@@ -46,6 +46,12 @@ def memory_of(pids: Iterable[int]) -> Memory:
     return sum((parse_smaps_rollup(_read(pid, "smaps_rollup")) for pid in pids), start=NOTHING)
 
 
+def peak_memory_of(pid: int) -> int:
+    """The most bytes that a process ever had resident (`VmHWM`)."""
+    lines = dict(line.split(":", 1) for line in _read(pid, "status").splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+
 def processor_seconds_of(pids: Iterable[int]) -> float:
     """The processor time that some processes have used so far."""
     return sum(parse_stat(_read(pid, "stat"))[1] for pid in pids) / TICKS_PER_SECOND
