@@ -114,6 +114,8 @@ class Builder:
         base = await self._get_base(request.service.base, request.platform)
         lock = _find_lock(request, recipe, context, project)
         packages = await self._install(request, base, lock) if lock else None
+        if lock is not None:
+            context = context.without(lock.vendored(context.names()))
         image = await asyncio.to_thread(self._assembly.assemble, request, context, recipe, base, packages)
         await self._prune()
         return replace(image, lock=f"{lock.name} {Digest.of(lock.content)}" if lock else "")

@@ -14,7 +14,7 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.build.entries import EXECUTABLE_MODE, FILE_MODE, BuildError, Entry, Kind
@@ -60,6 +60,10 @@ class Context:
     def names(self) -> frozenset[str]:
         """The paths of all files and links."""
         return frozenset(entry.path for entry in self.entries)
+
+    def without(self, names: frozenset[str]) -> "Context":
+        """The same without some files; the metadata key still covers them, since what is left out follows from it."""
+        return replace(self, entries=tuple(entry for entry in self.entries if entry.path not in names))
 
 
 def read_context(directory: Path, *, label: str = "", only: frozenset[str] | None = None) -> Context:

@@ -31,6 +31,7 @@ _FOREIGN_LOCKS = {
 }
 _HASH = re.compile(r"--hash[= ](?P<hash>[a-z0-9]+:[0-9a-fA-F]+)")
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?:===?\s*(?P<version>[^\s;]+)|@\s*\S+)")
+_LINKS = re.compile(r"^(?:--find-links|-f)[= ]\s*(?P<place>\S+)", re.MULTILINE)
 _COMMENT = re.compile(r"(^|\s)#.*$")
 # Options that take in other files, or packages that no hash can cover.
 _REFUSED_OPTIONS = ("-r", "--requirement", "-c", "--constraint", "-e", "--editable", "--no-binary")
@@ -45,11 +46,18 @@ class Lock:
         name: relative to the service's directory.
         content: its bytes.
         packages: what it locks, for any platform.
+        wheelhouses: directories beside it that it takes wheels from.
     """
 
     name: str
     content: bytes
     packages: tuple[LockedPackage, ...]
+    wheelhouses: tuple[str, ...] = ()
+
+    def vendored(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of a service's files that are only there to be installed from: no part of what runs."""
+        inside = tuple(f"{wheelhouse}/" for wheelhouse in self.wheelhouses)
+        return frozenset(name for name in names if name.startswith(inside) and name.endswith(".whl"))
 
 
 def find_lock(service: Service, names: frozenset[str]) -> str:
@@ -87,7 +95,9 @@ def parse_lock(service: Service, name: str, content: bytes) -> Lock:
             packages = tuple(_requirements(service, shown, text))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BuildError(f"lock file {shown} cannot be read (LockInvalid): {error}") from error
-    return Lock(name, content, packages)
+    links = (match["place"].removeprefix("./").rstrip("/") for match in _LINKS.finditer(text))
+    below = name.rpartition("/")[0]
+    return Lock(name, content, packages, tuple(f"{below}/{link}".lstrip("/") for link in links if "://" not in link))
 
 
 def check_project(service: Service, project: str) -> None:

@@ -64,6 +64,15 @@ local @ https://example.org/local-1.0-py3-none-any.whl --hash={B}
     )
 
 
+def test_wheels_beside_the_lock_are_known_to_be_no_part_of_what_runs() -> None:
+    text = f"--find-links ./wheels/\n-f https://example.org/w\nflask==3.0 --hash={A}\n"
+    lock = parse_lock(SENSOR, "deploy/requirements.lock", text.encode())
+    names = frozenset({"deploy/wheels/flask-3.0-py3-none-any.whl", "deploy/wheels/README", "wheels/x.whl", "main.py"})
+
+    assert lock.vendored(names) == {"deploy/wheels/flask-3.0-py3-none-any.whl"}
+    assert parse_lock(SENSOR, "requirements.txt", b"").vendored(names) == frozenset()
+
+
 def test_locks_in_toml_are_read() -> None:
     flask = 'name = "flask"\nversion = "3.0"\n'
     pylock = f'lock-version = "1.0"\n[[packages]]\n{flask}wheels = [{{hashes = {{sha256 = "{A[7:]}"}}}}]'
