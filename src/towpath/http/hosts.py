@@ -18,6 +18,14 @@ def is_loopback_host(host: str) -> bool:
         return False
 
 
+def reachable_address(address: str) -> str:
+    """Where a program on this machine reaches a listener: one that is open to all is also at loopback."""
+    for wildcard, loopback in (("0.0.0.0:", "127.0.0.1:"), ("[::]:", "[::1]:")):
+        if address.startswith(wildcard):
+            return loopback + address.removeprefix(wildcard)
+    return address
+
+
 def split_port(authority: str) -> str:
     """The lower-case host of `host[:port]`; brackets around an IPv6 address are dropped."""
     if authority.startswith("["):

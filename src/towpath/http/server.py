@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.errors import UserError
-from towpath.http.hosts import is_loopback_host, split_port
+from towpath.http.hosts import is_loopback_host, reachable_address, split_port
 from towpath.http.protocol import BoundedProtocol
 from towpath.http.tls import ServerCertificate
 
@@ -90,8 +90,8 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """The address with its scheme."""
-        return f"{'https' if self._tls else 'http'}://{self.address}"
+        """Where this machine reaches it."""
+        return f"{'https' if self._tls else 'http'}://{reachable_address(self.address)}"
 
     async def start(self) -> None:
         """Listen; connections are accepted when this returns.
