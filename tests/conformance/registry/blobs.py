@@ -115,7 +115,7 @@ class _Blobs:
         digest, content = self._content(512)
         with self._check("cancel", Facet.BLOB_CANCEL):
             location = exam.start_upload(digest)
-            expect_status(exam.wire.send("DELETE", location), 204)
+            expect_status(exam.wire.send("DELETE", location, fresh=True), 204)
             expect_status(exam.wire.send("GET", location), 404)
             expect_status(exam.finish_upload(location, digest, content), 404)
             expect_status(exam.wire.send("HEAD", exam.path(f"blobs/{digest}")), 404)
@@ -212,7 +212,7 @@ class _Blobs:
         else:
             refused, _ = exam.send_chunk(location, third, 2 * CHUNK)
         expect_status(refused, 416)
-        asked = exam.wire.send("GET", location)
+        asked = exam.wire.send("GET", location, fresh=True)
         expect_status(asked, 204)
         exam.expect_offset(asked, CHUNK)
         reply, location = exam.send_chunk(exam.wire_location(asked), content[CHUNK:], CHUNK)
@@ -222,7 +222,9 @@ class _Blobs:
 
     def _mount(self, digest: str, source: str) -> Reply:
         parameters = [("mount", digest), *([("from", source)] if source else [])]
-        return self._exam.wire.send("POST", self._exam.path("blobs/uploads/"), parameters=parameters)
+        # Without a source no challenge can name one: such a mount finds what the token at hand may read.
+        path = self._exam.path("blobs/uploads/")
+        return self._exam.wire.send("POST", path, parameters=parameters, fresh=bool(source))
 
     def _push_after_mount(self, digest: str, content: bytes) -> None:
         reply = self._mount(digest, self._exam.other)

@@ -20,6 +20,7 @@ from conformance.registry.wire import Target
 from fakes.registry import serve_registry
 from towpath.http.server import Listener
 
+REPOSITORY = "conformance/one"
 SHA256, SHA512 = BLOBS["sha256"], BLOBS["sha512"]
 
 
@@ -149,6 +150,11 @@ def edit_code(answer: Answer, old: bytes, new: bytes) -> None:
         answer.body = answer.body.replace(old, new)
 
 
+def ask_less(answer: Answer) -> None:
+    if answer.method == "GET" and "/uploads/" in answer.path:
+        answer.put("www-authenticate", f'Bearer realm="/token",service="x",scope="repository:{REPOSITORY}:pull"')
+
+
 def unfilter(scope: Scope) -> None:
     scope["query_string"] = scope["query_string"].replace(b"vnd.example.sbom", b"vnd.example.signature")
 
@@ -179,6 +185,7 @@ BREAKS = [
     Break("a range that is cut short", SHA256, Facet.BLOB_RANGE, put(r"/blobs/sha", "content-range", "bytes 0-1/9")),
     Break("a blob with a byte more", SHA256, Facet.BLOB_GET, edit(r"/blobs/sha", lambda body: body + b"!")),
     Break("the digest of another algorithm", SHA512, Facet.BLOB_PUSH, put("", "docker-content-digest", "sha256:0")),
+    Break("a challenge that asks for too little", SHA256, Facet.BLOB_CHUNKED, ask_less),
     Break("no digest", SHA256, Facet.BLOB_HEAD, drop("HEAD", r"/blobs/", "docker-content-digest")),
     Break("nothing is mounted", SHA256, Facet.BLOB_MOUNT, request=forget(b"mount"), outcomes=DECLINED),
     Break("an upload is not cancelled", SHA256, Facet.BLOB_CANCEL, status("DELETE", UPLOAD, 204, 405)),

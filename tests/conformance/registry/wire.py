@@ -78,6 +78,7 @@ class Wire:
         headers: Headers | None = None,
         parameters: list[tuple[str, str]] | None = None,
         piece: int = 0,
+        fresh: bool = False,
     ) -> Reply:
         """Send a request, and once more with a token when it is challenged.
 
@@ -88,6 +89,7 @@ class Wire:
             headers: beside those of every request.
             parameters: added to the query that `location` may have.
             piece: when given, send the body chunked, in pieces of so many bytes and without its length.
+            fresh: begin without a token, as a client that keeps none: the first challenge must name all it needs.
 
         Raises:
             httpx.HTTPError: there was no readable answer.
@@ -96,7 +98,8 @@ class Wire:
         if parameters:
             url += ("&" if "?" in url else "?") + urlencode(parameters)
         key = _authorization_key(method, url)
-        reply = self._exchange(method, url, body, headers or {}, piece, self._authorizations.get(key, ""))
+        known = "" if fresh else self._authorizations.get(key, "")
+        reply = self._exchange(method, url, body, headers or {}, piece, known)
         if reply.status == httpx.codes.UNAUTHORIZED and self._target.user:
             self._authorizations[key] = self._authorize(reply)
             reply = self._exchange(method, url, body, headers or {}, piece, self._authorizations[key])
