@@ -125,13 +125,18 @@ class Bench:
         weights, acts = zip(*self.operations, strict=True)
         (act,) = self.chance.choices(acts, weights)
         self.done[act.__name__] = self.done.get(act.__name__, 0) + 1
+        unneeded = self.unneeded()
         await act()
         if self.collecting:
-            self.see_what_is_gone()
+            self.see_what_is_gone(unneeded | self.unneeded())
 
-    def see_what_is_gone(self) -> None:
+    def unneeded(self) -> set[Key]:
+        """What a collection may take at this moment."""
+        return set(self.model.manifests) - self.model.needed(self.now)
+
+    def see_what_is_gone(self, unneeded: set[Key]) -> None:
         """What was not needed while a collection went on may be gone; if it is, it cannot be needed again."""
-        for key in set(self.model.manifests) - self.model.needed(self.now):
+        for key in unneeded & set(self.model.manifests):
             if not self.is_there(*key):
                 self.model.forget_gone(key)
 
@@ -302,7 +307,9 @@ class Bench:
 
     async def check_all(self) -> None:
         """All is quiet, a collection has just ended: what is there is exactly what may stay."""
+        unneeded = self.unneeded()
         await self.end_collection()
+        self.see_what_is_gone(unneeded)
         await self.registry.collector.collect(NoEvidence(), POLICY)
         kept, blobs = self.model.needed(self.now), self.model.needed_blobs(self.now)
         self.model.forget(kept, blobs)

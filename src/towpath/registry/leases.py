@@ -1,20 +1,23 @@
 """What pushes in flight count on: a client that was told that a blob is here will name it in a manifest soon.
 
 Whoever asks for a blob or a manifest touches it, and the collector leaves alone what was touched since its plan, or
-within the grace period. Both sides see each other without a lock: a client's request touches first and looks second;
-the collector condemns first and looks at the touches second. So either the collector sees the touch and spares, or the
-request sees the sentence and answers "not here", upon which the client sends the blob: never a "yes" that is not kept.
+within the grace period. A request touches first and looks second. The collector judges the few things that it is about
+to remove in one go, while no touch can come in between; from then until they are gone, who touches them is told that
+they are not here, upon which a client sends them: never a "yes" that is not kept. Judging takes a millisecond; the
+removal, which waits for the disk, holds nobody up.
 
 Touches are in memory only. After a restart the time of the start counts as a touch of everything (`Facts.started_at`).
 """
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from towpath.aio.clock import Clock
 
 # Repository and digest.
 Item = tuple[str, str]
+Judge = Callable[[Iterable[Item], float, Callable[[Item], bool]], frozenset[Item]]
 # Some 6 MB at most; beyond it the oldest half is forgotten, and blobs fall back on the time when they were linked.
 REMEMBERED = 20_000
 
@@ -27,31 +30,42 @@ class Leases:
         self._remembered = remembered
         self._touched: dict[Item, float] = {}
         self._condemned: frozenset[Item] = frozenset()
+        self._lock = threading.Lock()
+        # Touches up to this moment may be missing; what was removed by a plan of before would be a guess.
+        self.forgotten_until = -1.0
 
     def touch(self, repository: str, digest: str) -> bool:
         """Note that somebody asked for it; False when it is about to be removed, and must be said not to be here."""
         item = (repository, digest)
-        # Taken out first, so that the dictionary stays in the order of the touches.
-        self._touched.pop(item, None)
-        self._touched[item] = self._clock.now()
-        if len(self._touched) > self._remembered:
-            for oldest in list(self._touched)[: self._remembered // 2]:
-                self._touched.pop(oldest, None)
-        return item not in self._condemned
-
-    def find_touch(self, repository: str, digest: str) -> float | None:
-        """When it was last asked for, if that is remembered."""
-        return self._touched.get((repository, digest))
+        with self._lock:
+            # Taken out first, so that the dictionary stays in the order of the touches.
+            self._touched.pop(item, None)
+            self._touched[item] = self._clock.now()
+            if len(self._touched) > self._remembered:
+                for oldest in list(self._touched)[: self._remembered // 2]:
+                    self.forgotten_until = self._touched.pop(oldest)
+            return item not in self._condemned
 
     def touches(self) -> dict[Item, float]:
         """All that is remembered, as it is at this moment."""
-        return self._touched.copy()
+        with self._lock:
+            return self._touched.copy()
 
     @contextmanager
-    def condemned(self, items: Iterable[Item]) -> Iterator[None]:
-        """While the block removes these, nobody is told that they are here. One block at a time."""
-        self._condemned = frozenset(items)
+    def sentences(self) -> Iterator[Judge]:
+        """While the block judges and removes; one block at a time.
+
+        The judge is given some things and a moment; he condemns those that nobody has asked for since, and that the
+        last argument says are not needed. That must be quick.
+        """
         try:
-            yield
+            yield self._judge
         finally:
             self._condemned = frozenset()
+
+    def _judge(self, items: Iterable[Item], since: float, is_unneeded: Callable[[Item], bool]) -> frozenset[Item]:
+        with self._lock:
+            if self.forgotten_until < since:
+                untouched = [item for item in items if self._touched.get(item, -1.0) < since]
+                self._condemned = frozenset(item for item in untouched if is_unneeded(item))
+        return self._condemned

@@ -62,10 +62,9 @@ class Manifests:
     def get(self, repository: str, reference: str) -> StoredManifest:
         """A manifest by tag or digest. Raises RegistryError (NAME_UNKNOWN, MANIFEST_UNKNOWN)."""
         text = reference if ":" in reference else self._catalog.find_tag(repository, parse_tag(reference))
-        if text:
-            # Who reads it may be about to pull, to pin or to mirror it: no collection takes it away meanwhile.
-            self._leases.touch(repository, text)
-        row = self._catalog.find_manifest(repository, text) if text else None
+        # Who reads it may be about to pull, to pin or to mirror it: no collection takes it away from then on.
+        is_here = text and self._leases.touch(repository, text)
+        row = self._catalog.find_manifest(repository, text) if text and is_here else None
         if row is None:
             raise self._unknown(repository, reference)
         digest = Digest.parse(row.digest)

@@ -12,7 +12,7 @@ killed at any instruction: what is done is done, what is not is found by the nex
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -60,7 +60,8 @@ class Collector:
 
     async def survey(self) -> Facts:
         """What is there at this moment."""
-        read = partial(read_facts, self._catalog.path, touches=self._leases.touches(), started_at=self._started_at)
+        began = max(self._started_at, self._leases.forgotten_until)
+        read = partial(read_facts, self._catalog.path, touches=self._leases.touches(), started_at=began)
         return await self._disk.survey(read)
 
     async def plan(self, evidence: Evidence, policy: Policy) -> Plan:
@@ -82,29 +83,19 @@ class Collector:
             return plan, await self._apply(plan, evidence)
 
     async def _apply(self, plan: Plan, evidence: Evidence) -> Collected:
-        is_leased = partial(self._is_touched_since, plan.made_at)
         manifests = freed = 0
         for facts in _pieces(removal_rounds(plan.removed)):
             if await evidence.find_mark() != plan.mark:
                 reason = "what is needed has changed since the plan was made; collect again"
                 log.info("collection ended early: %s", reason)
                 return Collected(manifests, freed, reason)
-            manifests += await self._remove(facts, partial(remove_manifests, self._catalog, facts, is_leased))
+            manifests += await self._disk.commit(
+                partial(remove_manifests, self._catalog, facts, self._leases, since=plan.made_at)
+            )
         for links in _pieces([plan.links]):
-            work = partial(remove_links, self._catalog, links, is_leased, remove_files=self._remove_files)
-            freed += await self._remove(links, work)
+            work = partial(remove_links, self._catalog, links, self._leases, since=plan.made_at)
+            freed += await self._disk.commit(partial(work, remove_files=self._remove_files))
         return Collected(manifests, freed)
-
-    async def _remove(self, facts: list[F], work: Callable[[], int]) -> int:
-        def remove() -> int:
-            with self._leases.condemned(fact.key for fact in facts):
-                return work()
-
-        return await self._disk.commit(remove)
-
-    def _is_touched_since(self, moment: float, repository: str, digest: str) -> bool:
-        touched = self._leases.find_touch(repository, digest)
-        return touched is not None and touched >= moment
 
     def _remove_files(self, digests: Iterable[str]) -> None:
         for digest in digests:

@@ -9,80 +9,77 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
 from towpath.registry.keeper.facts import LinkFact, ManifestFact
+from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import Catalog
 
+# Each by a repository's name and a digest.
+_DELETE_MANIFEST = (
+    "DELETE FROM manifests WHERE repository = (SELECT id FROM repositories WHERE name = ?) AND digest = ?"
+)
+_DELETE_LINK = "DELETE FROM links WHERE repository = (SELECT id FROM repositories WHERE name = ?) AND digest = ?"
+_MANIFEST = "SELECT pushed_at FROM manifests JOIN repositories ON repository = id WHERE name = ? AND digest = ?"
+_LINK = "SELECT linked_at FROM links JOIN repositories ON repository = id WHERE name = ? AND digest = ?"
+_TARGET = "SELECT 1 FROM targets JOIN repositories ON repository = id WHERE name = ? AND target = ?"
+_TAGS = "SELECT t.name, set_at FROM tags t JOIN repositories r ON repository = id WHERE r.name = ? AND digest = ?"
 
-def remove_manifests(catalog: Catalog, facts: Sequence[ManifestFact], is_leased: Callable[[str, str], bool]) -> int:
+
+def remove_manifests(catalog: Catalog, facts: Sequence[ManifestFact], leases: Leases, *, since: float) -> int:
     """Remove manifests of one repository that are as they were in the plan; how many that are.
 
-    One that was pushed or tagged again since, that somebody asked for, that an index names, or whose subject is (still,
-    or again) there, stays.
+    One that was pushed or tagged again, that somebody has asked for since, that an index names, or whose subject is
+    (still, or again) there, stays.
     """
-    removed = 0
-    with catalog.transaction() as writer:
-        for fact in facts:
-            number = _number(writer, fact.repository)
-            if is_leased(fact.repository, fact.digest) or not _is_unchanged(writer, number, fact):
-                continue
-            writer.execute("DELETE FROM manifests WHERE repository = ? AND digest = ?", (number, fact.digest))
-            removed += 1
-    return removed
+    by_key = {fact.key: fact for fact in facts}
+    # The sentences are in force until the transaction has ended.
+    with leases.sentences() as judge, catalog.transaction() as writer:
+        going = judge(by_key, since, lambda key: _is_unchanged(writer, by_key[key]))
+        writer.executemany(_DELETE_MANIFEST, going)
+    return len(going)
 
 
 def remove_links(
     catalog: Catalog,
     links: Sequence[LinkFact],
-    is_leased: Callable[[str, str], bool],
+    leases: Leases,
     *,
+    since: float,
     remove_files: Callable[[Iterable[str]], None],
 ) -> int:
     """Take blobs from a repository that needs them no more; the bytes of those that nobody has then.
 
-    One that a manifest needs, that was pushed or mounted again since, or that somebody asked for, stays.
+    One that a manifest needs, that was pushed or mounted again, or that somebody has asked for since, stays.
     """
+    by_key = {link.key: link for link in links}
     orphans: list[tuple[str, int]] = []
-    with catalog.transaction() as writer:
-        for link in links:
-            number = _number(writer, link.repository)
-            if is_leased(link.repository, link.digest) or not _is_unneeded(writer, number, link):
-                continue
-            writer.execute("DELETE FROM links WHERE repository = ? AND digest = ?", (number, link.digest))
-            if writer.execute("SELECT 1 FROM links WHERE digest = ?", (link.digest,)).fetchone():
-                continue
-            (size,) = writer.execute("SELECT size FROM blobs WHERE digest = ?", (link.digest,)).fetchone()
-            writer.execute("DELETE FROM blobs WHERE digest = ?", (link.digest,))
-            orphans.append((link.digest, size))
-    remove_files(digest for digest, _ in orphans)
+    with leases.sentences() as judge:
+        with catalog.transaction() as writer:
+            going = judge(by_key, since, lambda key: _is_unneeded(writer, by_key[key]))
+            writer.executemany(_DELETE_LINK, going)
+            for _, digest in going:
+                if writer.execute("SELECT 1 FROM links WHERE digest = ?", (digest,)).fetchone():
+                    continue
+                (size,) = writer.execute("SELECT size FROM blobs WHERE digest = ?", (digest,)).fetchone()
+                writer.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
+                orphans.append((digest, size))
+        remove_files(digest for digest, _ in orphans)
     return sum(size for _, size in orphans)
 
 
-def _number(writer: sqlite3.Connection, repository: str) -> int | None:
-    row = writer.execute("SELECT id FROM repositories WHERE name = ?", (repository,)).fetchone()
-    return row[0] if row else None
-
-
-def _is_unchanged(writer: sqlite3.Connection, number: int | None, fact: ManifestFact) -> bool:
-    row = writer.execute(
-        "SELECT pushed_at FROM manifests WHERE repository = ? AND digest = ?", (number, fact.digest)
-    ).fetchone()
+def _is_unchanged(writer: sqlite3.Connection, fact: ManifestFact) -> bool:
+    row = writer.execute(_MANIFEST, fact.key).fetchone()
     if row is None or row[0] != fact.pushed_at:
         return False
     if writer.execute("SELECT 1 FROM targets WHERE target = ?", (fact.digest,)).fetchone():
         return False
     for subject in fact.subjects:
-        if writer.execute("SELECT 1 FROM manifests WHERE repository = ? AND digest = ?", (number, subject)).fetchone():
+        if writer.execute(_MANIFEST, (fact.repository, subject)).fetchone():
             return False
-    tags = writer.execute(
-        "SELECT name, set_at FROM tags WHERE repository = ? AND digest = ?", (number, fact.digest)
-    ).fetchall()
+    tags = writer.execute(_TAGS, fact.key).fetchall()
     return set(tags) <= {(tag.name, tag.set_at) for tag in fact.tags}
 
 
-def _is_unneeded(writer: sqlite3.Connection, number: int | None, link: LinkFact) -> bool:
-    row = writer.execute(
-        "SELECT linked_at FROM links WHERE repository = ? AND digest = ?", (number, link.digest)
-    ).fetchone()
+def _is_unneeded(writer: sqlite3.Connection, link: LinkFact) -> bool:
+    row = writer.execute(_LINK, link.key).fetchone()
     if row is None or row[0] != link.linked_at:
         return False
-    needed = "SELECT 1 FROM targets WHERE repository = ? AND target = ?"
-    return writer.execute(needed, (number, link.digest)).fetchone() is None
+    return writer.execute(_TARGET, link.key).fetchone() is None
