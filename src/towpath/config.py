@@ -59,6 +59,8 @@ class Settings:
         upstreams: prefixes of the registry that are filled from others, as `PREFIX=REGISTRY[/PATH]`.
         mend_from: prefixes whose damaged blobs are fetched from others, in the same form.
         upstream_logins: the file with the logins for both, as docker writes it; None to ask without one.
+        notify: whom to tell of pushes, by URL.
+        notify_secret_file: what holds the secret that signs what they are told; None for one that is made.
         access_log: where each request of the registry is noted, a file, or `-` for standard error; empty for nowhere.
     """
 
@@ -85,6 +87,8 @@ class Settings:
     mend_from: tuple[str, ...] = ()
     upstream_logins: Path | None = None
     access_log: str = ""
+    notify: tuple[str, ...] = ()
+    notify_secret_file: Path | None = None
 
     @property
     def uses_tls(self) -> bool:

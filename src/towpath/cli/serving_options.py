@@ -38,8 +38,14 @@ UPSTREAMS = (
     ),
     click.option("--upstream-logins", type=_FILE, help="The logins for both, a file as docker writes it."),
 )
+NOTIFY = (
+    click.option("--notify", multiple=True, metavar="URL", help="Tell this address of every tag that is pushed."),
+    click.option(
+        "--notify-secret-file", type=_FILE, help="What signs it.  [default: notify.secret of the registry, made]"
+    ),
+)
 TLS = click.option("--tls", is_flag=True, help="Serve TLS, with a certificate of an authority made here.")
-SERVING_OPTIONS = (TLS, *TLS_FILES, INSECURE, ANONYMOUS, *UPSTREAMS, ACCESS_LOG)
+SERVING_OPTIONS = (TLS, *TLS_FILES, INSECURE, ANONYMOUS, *UPSTREAMS, ACCESS_LOG, *NOTIFY)
 
 
 def describe_trust(registry: str, trusted: Path) -> str:

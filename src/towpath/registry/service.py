@@ -35,7 +35,7 @@ from towpath.registry.pullthrough import PullThrough, Upstream
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk, translate
 from towpath.registry.storage.files import BlobFiles
-from towpath.registry.storage.survey import count_blobs
+from towpath.registry.storage.survey import count_blobs, read_tags
 from towpath.registry.storage.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,11 @@ class Registry:
         _, _, _, uploads = self._require()
         blobs, blob_bytes = translate(partial(count_blobs, self._root / "catalog.db"))
         return Holdings(blobs, blob_bytes, uploads.count())
+
+    async def read_tags(self) -> dict[tuple[str, str], str]:
+        """The digest of every tag, by repository and tag."""
+        disk, _, _, _ = self._require()
+        return await disk.run(partial(read_tags, self._root / "catalog.db"))
 
     async def purge_uploads(self) -> int:
         """Remove abandoned uploads; says how many."""

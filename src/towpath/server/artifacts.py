@@ -19,11 +19,13 @@ from towpath.ociclient.client import RegistryClient
 from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
 from towpath.registry.counters import Counters
+from towpath.registry.notifications import Notifier
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
 from towpath.server.credentials import ADMIN, Credentials
 from towpath.server.manner import Manner
+from towpath.server.notifying import open_notifier
 from towpath.server.pullaccounts import PullAccount, PullAccounts
 from towpath.server.upstreams import Upstreams
 
@@ -63,9 +65,10 @@ class Artifacts:
         self._clock = clock
         self._credentials = credentials
         self.upstreams = upstreams or Upstreams(clock=clock)
-        self.registry = Registry(state / "registry", clock=clock, upstreams=self.upstreams.filling)
+        self._root = state / "registry"
+        self.registry = Registry(self._root, clock=clock, upstreams=self.upstreams.filling)
         self.counters = Counters(read_holdings=self.registry.count_holdings)
-        self.robots = RobotFile(state / "registry")
+        self.robots = RobotFile(self._root)
         self.accounts = Accounts(
             [],
             checker=SecretChecker(key=os.urandom(32)),
@@ -73,6 +76,7 @@ class Artifacts:
             clock=clock,
             anonymous=[Grant(glob, frozenset({PULL})) for glob in self._manner.anonymous],
         )
+        self._notifier: Notifier | None = None
         self._clients: dict[str, RegistryClient] = {}
         self._prefixes: dict[str, str] = {}
         self._gate_secret = os.urandom(32).hex()
@@ -81,12 +85,31 @@ class Artifacts:
         self.pull_accounts = PullAccounts(state, clock=clock, on_change=self._put_pull_account)
 
     async def start(self) -> None:
-        """Open the storage. Raises DataVersionError, StorageError, UserError, CredentialHelperError."""
+        """Open the storage, and begin to tell of pushes.
+
+        Raises DataVersionError, StorageError, UserError, CredentialHelperError.
+        """
         await self.upstreams.start()
         await self.registry.start()
+        if not self._manner.notify:
+            return
+        try:
+            self._notifier = open_notifier(
+                self._root,
+                self._manner.notify,
+                secret_file=self._manner.notify_secret_file,
+                instance=self.host,
+                clock=self._clock,
+            )
+            await self._notifier.start(self.registry.read_tags)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Close clients and storage."""
+        if self._notifier is not None:
+            await self._notifier.close()
         for client in self._clients.values():
             await client.close()
         await self.registry.close()
@@ -94,10 +117,18 @@ class Artifacts:
 
     def routes(self, on_push: Callable[[PushEvent], Awaitable[None]]) -> Iterable[BaseRoute]:
         """`/v2/…` and `/token`; `on_push` is told of every tag that was set."""
+
+        async def take(event: PushEvent) -> None:
+            try:
+                if self._notifier is not None:
+                    await self._notifier.pushed(event)
+            finally:
+                await on_push(event)
+
         app = create_registry_app(
             self.registry,
             self.accounts,
-            on_push=on_push,
+            on_push=take,
             clock=self._clock,
             token_key=self._credentials.registry_token_key(),
             observers=(self.counters, *self._manner.observers),

@@ -22,12 +22,16 @@ class Manner:
         trust: what our own clients trust; None for the system's authorities.
         anonymous: repositories, by glob, that everybody may pull from.
         observers: told of every request, beside the counters.
+        notify: whom to tell of pushes, by URL.
+        notify_secret_file: what holds the secret that signs; None for one that is made.
     """
 
     plain_http: Callable[[str], bool] = is_loopback
     trust: ssl.SSLContext | None = None
     anonymous: Sequence[str] = ()
     observers: Sequence[Observer] = ()
+    notify: Sequence[str] = ()
+    notify_secret_file: Path | None = None
 
 
 def choose_manner(
@@ -39,7 +43,14 @@ def choose_manner(
         access_log = open_access_log(settings.access_log)
         at_the_end(access_log.close)
         observers.append(access_log)
-    return Manner(settings.speaks_plain_http, trust, settings.anonymous_pull, observers)
+    return Manner(
+        plain_http=settings.speaks_plain_http,
+        trust=trust,
+        anonymous=settings.anonymous_pull,
+        observers=observers,
+        notify=settings.notify,
+        notify_secret_file=settings.notify_secret_file,
+    )
 
 
 def open_access_log(name: str) -> AccessLog:

@@ -30,6 +30,7 @@ from towpath.registry.accounts import Accounts, Grant
 from towpath.registry.app import create_registry_app
 from towpath.registry.counters import Counters
 from towpath.registry.exposition import format_exposition
+from towpath.registry.protocol.exchange import OnPush
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
 from towpath.server.allocation import keep_memory_small
@@ -54,6 +55,8 @@ class RegistrySettings:
         insecure_http: clear text beyond loopback is meant.
         anonymous_pull: repositories, by glob, that everybody may pull from.
         access_log: where requests are noted, a file, or `-` for standard error; empty for nowhere.
+        notify: whom to tell of pushes, by URL.
+        notify_secret_file: what holds the secret that signs; None for one that is made.
     """
 
     root: Path
@@ -64,6 +67,8 @@ class RegistrySettings:
     insecure_http: bool = False
     anonymous_pull: tuple[str, ...] = ()
     access_log: str = ""
+    notify: tuple[str, ...] = ()
+    notify_secret_file: Path | None = None
 
 
 class StandaloneRegistry:
@@ -115,6 +120,7 @@ class StandaloneRegistry:
         app = create_registry_app(
             self._registry,
             self._accounts,
+            on_push=await self._start_notifier() if settings.notify else None,
             clock=self._clock,
             token_key=_load_key(settings.root),
             observers=observers,
@@ -138,6 +144,21 @@ class StandaloneRegistry:
         await listener.start()
         self._stack.push_async_callback(listener.close)
         return listener.url
+
+    async def _start_notifier(self) -> OnPush:
+        from towpath.server.notifying import open_notifier  # noqa: PLC0415 - few use it, and it costs the start 20 ms
+
+        settings = self._settings
+        notifier = open_notifier(
+            settings.root,
+            settings.notify,
+            secret_file=settings.notify_secret_file,
+            instance=str(settings.root),
+            clock=self._clock,
+        )
+        self._stack.push_async_callback(notifier.close)
+        await notifier.start(self._registry.read_tags)
+        return notifier.pushed
 
     async def _tell_metrics(self, request: Request) -> Response:
         basic = parse_basic(request.headers.get("authorization", ""))

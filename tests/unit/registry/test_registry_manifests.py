@@ -127,7 +127,12 @@ async def test_a_channel_moves_and_its_followers_are_told(api: Api) -> None:
     await api.put(one)
     await api.put(two)
     await api.put(two, second)
-    assert api.pushes == [PushEvent("lab/app", "canary", first, ""), PushEvent("lab/app", "canary", second, first)]
+    assert [(push.repository, push.tag, push.digest, push.before) for push in api.pushes] == [
+        ("lab/app", "canary", first, ""),
+        ("lab/app", "canary", second, first),
+    ]
+    assert (api.pushes[0].origin.caller, api.pushes[0].origin.host) == ("admin", "registry.test")
+    assert (api.pushes[0].media_type, api.pushes[0].size) == (media.OCI_MANIFEST, len(format_manifest(one)))
 
 
 async def test_a_follower_that_fails_does_not_fail_the_push(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ COMMANDS = {
     "usage": "What each repository holds.",
     "collect": "Find what nothing needs, and remove it.",
     "serve": "Run a registry on its own.",
+    "notifications": "Who is told of pushes; tell again.",
     "scrub": "Read everything again, and find bit rot.",
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from towpath.cli.serving_options import ACCESS_LOG, ANONYMOUS, INSECURE, TLS_FILES, describe_trust
+from towpath.cli.serving_options import ACCESS_LOG, ANONYMOUS, INSECURE, NOTIFY, TLS_FILES, describe_trust
 from towpath.config import DEFAULT_HOST
 
 
@@ -24,6 +24,8 @@ from towpath.config import DEFAULT_HOST
 @INSECURE
 @ANONYMOUS
 @ACCESS_LOG
+@NOTIFY[0]
+@NOTIFY[1]
 def command(root: Path, **options: Any) -> None:
     """Run a registry on its own: any OCI client, robots of its own, TLS, metrics, an access log.
 

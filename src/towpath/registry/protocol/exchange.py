@@ -21,6 +21,17 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a push came from: the account, and what its client said of itself."""
+
+    caller: str = ""
+    remote: str = ""
+    user_agent: str = ""
+    host: str = ""
+    scheme: str = "http"
+
+
+@dataclass(frozen=True, slots=True)
 class PushEvent:
     """A tag that was set: for a channel, what followers wait for. `before` is the digest it had, or empty."""
 
@@ -28,6 +39,9 @@ class PushEvent:
     tag: str
     digest: str
     before: str = ""
+    media_type: str = ""
+    size: int = 0
+    origin: Origin = Origin()
 
 
 OnPush = Callable[[PushEvent], Awaitable[None]]
@@ -49,6 +63,17 @@ class Exchange:
     def body(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
         """What the client sends, as long as it is not too slow. Raises as `stream_body`."""
         return stream_body(self.request, limit=limit, patience=self.patience)
+
+    def origin(self) -> Origin:
+        """Where this request came from, for who is told of pushes."""
+        client, headers = self.request.client, self.request.headers
+        return Origin(
+            caller=self.caller.account.name,
+            remote=client.host if client else "",
+            user_agent=headers.get("user-agent", ""),
+            host=headers.get("host", ""),
+            scheme=self.request.url.scheme,
+        )
 
     def require(self, *actions: str) -> None:
         """Let the caller pass who may do all of this in the repository. Raises RegistryError."""

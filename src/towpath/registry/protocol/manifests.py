@@ -52,7 +52,7 @@ async def push_manifest(exchange: Exchange) -> Response:
         digest=digest,
         tags=tags,
     )
-    await _announce(exchange, accepted)
+    await _announce(exchange, accepted, media_type=request.headers.get("content-type", ""), size=len(content))
     stored = str(accepted.digest)
     headers = {"Location": exchange.location(f"manifests/{stored}"), "Docker-Content-Digest": stored}
     if accepted.subject:
@@ -70,13 +70,14 @@ async def delete_manifest(exchange: Exchange) -> Response:
     return answer(202)
 
 
-async def _announce(exchange: Exchange, accepted: AcceptedManifest) -> None:
+async def _announce(exchange: Exchange, accepted: AcceptedManifest, *, media_type: str, size: int) -> None:
     """Tell the listener of each tag that was set; the push is done, so its failure is logged and not the client's."""
     if exchange.on_push is None:
         return
     for move in accepted.moves:
+        event = PushEvent(exchange.repository, move.tag, move.after, move.before, media_type, size, exchange.origin())
         try:
-            await exchange.on_push(PushEvent(exchange.repository, move.tag, move.after, move.before))
+            await exchange.on_push(event)
         except Exception:
             log.exception("the listener for pushes failed on %s:%s", exchange.repository, move.tag)
 

@@ -67,5 +67,14 @@ def count_blobs(path: Path) -> tuple[int, int]:
     return int(count), int(size)
 
 
+def read_tags(path: Path) -> dict[tuple[str, str], str]:
+    """The digest of every tag, by repository and tag. Raises sqlite3.Error."""
+    with closing(_connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT r.name, t.name, t.digest FROM tags t JOIN repositories r ON t.repository = r.id"
+        )
+        return {(repository, tag): digest for repository, tag, digest in rows}
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
