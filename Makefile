@@ -45,9 +45,11 @@ test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: docker-r
 test-faults: $(STAMP)  ## kill -9 at arbitrary moments, a full disk, a lost network
 	$(BIN)/python -m pytest -m faults
 
-kubernetes: $(STAMP)  ## build the real control plane for the tests, once (needs Go; about 8 minutes of one core)
+kubernetes: $(STAMP)  ## build the real control plane and kubelet for the tests, once (needs Go; about 9 minutes of one core)
 	$(BIN)/python tests/kubernetes/build.py
 
+# Pods really run when root has Debian's containerd, runc, containernetworking-plugins and iproute2; else those tests are
+# reported as not run.
 test-kubernetes: $(STAMP) $(if $(KUBECONFIG),,kubernetes)  ## judge by a real Kubernetes: ours, or KUBECONFIG=… yours
 	$(BIN)/python -m pytest -m kubernetes tests/contract tests/kubernetes
 

@@ -10,6 +10,7 @@ import pytest
 
 from conformance.registry.document import format_registry
 from contract.conformance import format_conformance
+from contract.node_conformance import format_nodes
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PARTS = {
     "registry": (("conformance/registry/",), format_registry),
     "kubernetes": (("contract/resource_client", "kubernetes/test_"), format_conformance),
+    "node": (("contract/node/",), format_nodes),
 }
 
 

@@ -77,7 +77,7 @@ async def open_real(node: Node, lab: Lab) -> AsyncIterator[World]:
     """The client over HTTP, speaking to a real kube-apiserver with a real kubelet behind it."""
     client = KubernetesClient(load_target(node.plane.kubeconfig, environ={}), clock=SystemClock())
     try:
-        yield World(client, "", node.name, lab, client.logs, node)
+        yield World(client, "", node.name, lab, client.logs)
     finally:
         await client.close()
 
@@ -89,9 +89,12 @@ NODES: dict[str, Callable[[pytest.FixtureRequest, Path, Lab], AbstractAsyncConte
 
 
 @pytest.fixture(params=["embedded", pytest.param("kubelet", marks=pytest.mark.kubernetes)])
-async def world(request: pytest.FixtureRequest, tmp_path: Path, lab: Lab) -> AsyncIterator[World]:
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, lab: Lab, record_property: Callable[[str, object], None]
+) -> AsyncIterator[World]:
     """A node, and a fresh namespace that goes with the test."""
     async with NODES[request.param](request, tmp_path, lab) as opened:
+        opened.record = record_property
         opened.namespace = f"node-{uuid4().hex[:8]}"
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": opened.namespace}}
         options = WriteOptions(field_manager="contract")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from fakes.registry import password
-from kubernetes.node.running import Node
 from towpath.aio.clock import SystemClock
 from towpath.blueprint.model import Service
 from towpath.build.builder import Builder
@@ -102,8 +101,7 @@ class World:
     node: str
     lab: Lab
     logs: Callable[..., AsyncIterator[bytes]]
-    real: Node | None = None
-    names: list[str] = field(default_factory=list)
+    record: Callable[[str, object], None] = field(default=lambda _name, _value: None, repr=False)
 
     def pod(self, name: str, *arguments: str, container: Object | None = None, **spec: Any) -> Object:
         """A pod bound to the node whose only container does what the arguments say."""

@@ -1,0 +1,60 @@
+"""The node's part of docs/conformance.md, out of the results of `tests/contract/node`. Pure."""
+
+from collections.abc import Sequence
+
+from conformance.document import Result
+
+HEAD = """## Node
+
+Written by `make conformance`.
+
+One suite (`tests/contract/node`) says what a pod's status, log and events tell. It runs on the embedded node agent and
+on a real kubelet 1.37 with containerd 1.6, which `docs/adr/0011-a-node-of-kubelet-and-containerd.md` describes; images
+are pulled from Towpath's registry with a pull secret. Texts are compared word by word.
+"""
+NODES = {"embedded": "embedded node agent", "kubelet": "kubelet and containerd"}
+NOT_COMPARED = """
+Not compared: container ids and addresses, the order of events within a second, when a probe first looks, how often an
+event is repeated. Not kept by the embedded node, with a warning when the pod is created: `activeDeadlineSeconds` of a
+pod. containerd 2 begins some texts otherwise (`failed to resolve image` for `failed to resolve reference`).
+"""
+
+
+def format_nodes(results: Sequence[Result]) -> str:
+    """The part."""
+    parts = [
+        HEAD,
+        "\n| node | behaviours | passed | differ on purpose | failed | not run |\n|---|---|---|---|---|---|\n",
+    ]
+    for node, title in NODES.items():
+        mine = [one for one in results if _parameters(one)[:1] == [node]]
+        passed, differ, skipped = (
+            sum(one.outcome == outcome for one in mine) for outcome in ("passed", "xfailed", "skipped")
+        )
+        failed = len(mine) - passed - differ - skipped
+        parts.append(f"| {title} | {len(mine)} | {passed} | {differ} | {failed} | {skipped} |\n")
+    parts.append("\n### Differences on purpose\n\n| behaviour of kubelet | the embedded node |\n|---|---|\n")
+    reasons = {_sentence(one): one.reason for one in results if one.outcome == "xfailed"}
+    parts.extend(
+        f"| {sentence} | {reason.removeprefix('reason: ')} |\n" for sentence, reason in sorted(reasons.items())
+    )
+    parts.append(NOT_COMPARED)
+    parts.append("\n### Why a pull failed\n\n| case | the text of ErrImagePull |\n|---|---|\n")
+    texts = {_case(one): one.properties["text"] for one in results if one.properties.get("text")}
+    parts.extend(f"| {case} | `{text}` |\n" for case, text in texts.items())
+    parts.append("\n### Behaviours\n\n")
+    parts.extend(f"- {sentence}\n" for sentence in dict.fromkeys(_sentence(one) for one in results))
+    return "".join(parts)
+
+
+def _sentence(result: Result) -> str:
+    return result.nodeid.partition("::test_")[2].partition("[")[0].replace("_", " ")
+
+
+def _parameters(result: Result) -> list[str]:
+    return result.nodeid.partition("[")[2].removesuffix("]").split("-")
+
+
+def _case(result: Result) -> str:
+    variant = " ".join(_parameters(result)[1:])
+    return f"{_sentence(result)} ({variant})" if variant else _sentence(result)
