@@ -137,16 +137,16 @@ def said(finding: Mapping[str, str], mistake: Mistake) -> bool:
 
 def test_a_service_that_cannot_be_built_does_not_hold_up_the_manifests(running: Running) -> None:
     platform = running.platform
-    commit = platform.change(
-        {source_of("lamp"): None, "services/lamp/Dockerfile": "FROM scratch\n"}, "Bring a Dockerfile"
-    )
+    broken = "FROM scratch\nCOPY nothing-like-this /\n"
+    commit = platform.change({source_of("lamp"): None, "services/lamp/Dockerfile": broken}, "Bring a Dockerfile")
 
     def find() -> dict[str, str] | None:
         findings = platform.api("/explain")["findings"]
         return next((one for one in findings if one["subject"] == f"build of {commit[:7]}, service lamp"), None)
 
     found = platform.await_("the build to be explained", find)
-    assert "EngineMissing" in found["reason"]
+    # Which of the two depends on what this machine has to build Dockerfiles with.
+    assert any(word in found["reason"] for word in ("EngineFailed", "EngineMissing"))
     assert platform.document("status")["ci"]["outcome"] == "failed"
     assert platform.tags("sets") == platform.tags("clock"), "all or nothing"
     assert f"sha-{commit[:7]}" not in platform.tags("clock")

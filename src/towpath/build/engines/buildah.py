@@ -7,6 +7,9 @@ Dockerfile, the next setting is tried and remembered. `$BUILDAH_ISOLATION` and `
     overlay, oci      containers by runc or crun
     overlay, chroot   where no container can be started: inside containers, without namespaces or cgroups
     vfs, chroot       where there is no overlay file system either: slow, and works everywhere
+
+As root each command runs in a mount namespace of its own (`unshare`), where that is allowed: what it mounts goes with
+it, however it ends, and the store can be deleted like any directory. For other users the engines do so themselves.
 """
 
 import re
@@ -39,9 +42,12 @@ class Settings:
 
     driver: str
     isolation: str
+    own_mounts: bool = False
 
 
-LADDER = (Settings("overlay", "oci"), Settings("overlay", "chroot"), Settings("vfs", "chroot"))
+FIRST = Settings("overlay", "oci")
+_OWN_MOUNTS = ("unshare", "--mount")
+_UNSHARE_FAILED = re.compile(r"^unshare: ", re.MULTILINE)
 
 
 def plan_build(program: str, build: DockerfileBuild, settings: Settings, *, store: Path, iidfile: Path) -> Command:
@@ -52,6 +58,7 @@ def plan_build(program: str, build: DockerfileBuild, settings: Settings, *, stor
         f"--isolation={settings.isolation}",
         f"--file={build.context / build.dockerfile}",
         "--layers",
+        "--force-rm",
         f"--iidfile={iidfile}",
         f"--timestamp={build.epoch}",
         f"--platform={build.platform}",
@@ -84,18 +91,19 @@ def next_settings(settings: Settings, lines: Sequence[str]) -> Settings | None:
     """What to try after a failure that the Dockerfile is not to blame for; None when it is, or nothing is left."""
     # Only the last words count: a step may print anything before.
     said = "\n".join(lines[-6:])
+    if settings.own_mounts and _UNSHARE_FAILED.search(said):
+        return replace(settings, own_mounts=False)
     if settings.isolation != "chroot" and _RUNTIME_FAILED.search(said):
         return replace(settings, isolation="chroot")
     if settings.driver != "vfs" and _DRIVER_FAILED.search(said):
-        return Settings("vfs", "chroot")
+        return replace(settings, driver="vfs", isolation="chroot")
     return None
 
 
-def first_settings(environ: Mapping[str, str]) -> Settings:
-    """Where to begin: what the owner asks for, or else the first of the ladder."""
-    return Settings(
-        environ.get("STORAGE_DRIVER") or LADDER[0].driver, environ.get("BUILDAH_ISOLATION") or LADDER[0].isolation
-    )
+def first_settings(environ: Mapping[str, str], *, own_mounts: bool) -> Settings:
+    """Where to begin: what the owner asks for, or else with what is best."""
+    driver, isolation = environ.get("STORAGE_DRIVER"), environ.get("BUILDAH_ISOLATION")
+    return Settings(driver or FIRST.driver, isolation or FIRST.isolation, own_mounts)
 
 
 class Buildah:
@@ -110,6 +118,7 @@ class Buildah:
         store: Path,
         environ: Mapping[str, str],
         timeout_seconds: float,
+        own_mounts: bool = False,
     ) -> None:
         """Set up.
 
@@ -120,6 +129,7 @@ class Buildah:
             store: where images and containers are kept; made when missing.
             environ: what it may know of our environment.
             timeout_seconds: for one build.
+            own_mounts: begin with mount namespaces made by `unshare`.
         """
         self.name = program.name
         self.version = version
@@ -128,7 +138,7 @@ class Buildah:
         self._store = store
         self._environ = environ
         self._timeout_seconds = timeout_seconds
-        self._settings = first_settings(environ)
+        self._settings = first_settings(environ, own_mounts=own_mounts)
         self._running = 0
         self._built = 0
 
@@ -159,15 +169,13 @@ class Buildah:
             following = next_settings(settings, ended.lines)
             if following is None:
                 raise self._failed(build, ended)
-            on_line(
-                f"{self.name}: {settings.driver} with {settings.isolation} isolation does not work here; "
-                f"trying {following.driver} with {following.isolation}"
-            )
+            on_line(f"{self.name}: {_describe(settings)} does not work here; trying {_describe(following)}")
             self._settings = following
 
     async def _run(self, command: Command, cwd: Path, on_line: OnLine) -> Ended:
+        wrapper = _OWN_MOUNTS if self._settings.own_mounts else ()
         return await run_command(
-            replace(command, argv=(str(self._program), *command.argv[1:])),
+            replace(command, argv=(*wrapper, str(self._program), *command.argv[1:])),
             cwd=cwd,
             environ=self._environ,
             timeout_seconds=self._timeout_seconds,
@@ -183,4 +191,12 @@ class Buildah:
 
 
 def _with_store(program: str, settings: Settings, store: Path) -> tuple[str, ...]:
-    return (program, f"--root={store / 'root'}", f"--runroot={store / 'run'}", f"--storage-driver={settings.driver}")
+    # Podman keeps its locks elsewhere than its containers; those of the user's own podman are none of our business.
+    own = (f"--tmpdir={store / 'tmp'}",) if Path(program).name == PODMAN else ()
+    shared = (f"--root={store / 'root'}", f"--runroot={store / 'run'}", f"--storage-driver={settings.driver}")
+    return (program, *shared, *own)
+
+
+def _describe(settings: Settings) -> str:
+    own = " and mounts of its own" if settings.own_mounts else ""
+    return f"{settings.driver} with {settings.isolation} isolation{own}"

@@ -5,6 +5,7 @@ found is kept for as long as the program runs: installing one needs no restart, 
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,7 @@ class Engines:
                 store=self._store / name,
                 environ=self._environ,
                 timeout_seconds=self._timeout_seconds,
+                own_mounts=os.geteuid() == 0 and self._which("unshare") is not None,
             )
         if name == DOCKER:
             return await self._examine_docker(program)

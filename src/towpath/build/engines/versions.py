@@ -60,5 +60,6 @@ def docker_capabilities(version: Version, *, exports_oci: bool) -> Capabilities:
 
 
 def buildkit_capabilities(version: Version) -> Capabilities:
-    """BuildKit: times of files are rewritten since 0.13."""
-    return Capabilities(repro=version >= (0, 13), oci_out=True, secrets=True, cache=True, platforms=True)
+    """BuildKit: times of files are rewritten since 0.13. One that was built by hand says 0.0, and counts as new."""
+    repro = version >= (0, 13) or version == (0, 0)
+    return Capabilities(repro=repro, oci_out=True, secrets=True, cache=True, platforms=True)

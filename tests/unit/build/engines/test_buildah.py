@@ -52,7 +52,7 @@ async def test_a_machine_that_starts_no_container_is_remembered(
     program.answer({"--isolation=oci": (125, "error running container: creating container for [x]: cgroups")})
     lines: list[str] = []
     await engine.build(asked(tmp_path), tmp_path / "layout", lines.append)
-    assert any("oci isolation does not work here; trying overlay with chroot" in line for line in lines)
+    assert any("overlay with oci isolation does not work here; trying overlay with chroot" in line for line in lines)
     await engine.build(asked(tmp_path), tmp_path / "layout", lines.append)
     tried = [argument for call in program.calls for argument in call if argument.startswith("--isolation")]
     assert tried == ["--isolation=oci", "--isolation=chroot", "--isolation=chroot"]

@@ -43,10 +43,12 @@ def test_buildah_and_podman_are_asked_in_the_same_words(program: str) -> None:
         "--root=/store/root",
         "--runroot=/store/run",
         "--storage-driver=overlay",
+        *(["--tmpdir=/store/tmp"] if program == "podman" else []),
         "build",
         "--isolation=oci",
         "--file=/work/web/deploy/Dockerfile.prod",
         "--layers",
+        "--force-rm",
         "--iidfile=/tmp/layout.iid",
         "--timestamp=1700000000",
         "--platform=linux/amd64",
@@ -63,7 +65,7 @@ def test_buildah_pushes_into_a_layout_and_podman_saves_one() -> None:
     pushed = buildah.plan_export("buildah", "sha256:1", SETTINGS, store=STORE, layout=LAYOUT).argv
     assert pushed[4:] == ("push", "--quiet", "--format=oci", "sha256:1", "oci:/tmp/layout:image")
     saved = buildah.plan_export("podman", "sha256:1", SETTINGS, store=STORE, layout=LAYOUT).argv
-    assert saved[4:] == ("save", "--quiet", "--format=oci-dir", "--output=/tmp/layout", "sha256:1")
+    assert saved[5:] == ("save", "--quiet", "--format=oci-dir", "--output=/tmp/layout", "sha256:1")
 
 
 def test_docker_writes_an_archive_where_its_builder_can() -> None:
@@ -188,13 +190,19 @@ def test_at_the_foot_of_the_ladder_there_is_nothing_left() -> None:
 
 
 def test_the_owners_wish_is_where_it_begins() -> None:
-    assert first_settings({}) == SETTINGS
-    assert first_settings({"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}) == Settings("vfs", "chroot")
+    assert first_settings({}, own_mounts=False) == SETTINGS
+    asked = {"BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "vfs"}
+    assert first_settings(asked, own_mounts=True) == Settings("vfs", "chroot", own_mounts=True)
+
+
+def test_without_the_right_to_mount_namespaces_it_goes_on_without() -> None:
+    lines = ("unshare: unshare failed: Operation not permitted",)
+    assert next_settings(Settings("overlay", "oci", own_mounts=True), lines) == SETTINGS
 
 
 def test_upkeep_throws_away_what_no_image_is_made_of() -> None:
     assert buildah.plan_upkeep("buildah", SETTINGS, store=STORE).argv[4:] == ("rmi", "--prune")
-    assert buildah.plan_upkeep("podman", SETTINGS, store=STORE).argv[4:] == ("image", "prune", "--force")
+    assert buildah.plan_upkeep("podman", SETTINGS, store=STORE).argv[5:] == ("image", "prune", "--force")
 
 
 @pytest.mark.parametrize(
