@@ -120,11 +120,15 @@ def read_chunks(entry: Entry) -> Iterator[bytes]:
         # descriptors: a file object costs as much again as the three calls that a small file needs.
         descriptor = os.open(entry.source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            while chunk := os.read(descriptor, min(_READ_BYTES, remaining + 1)):
+            while True:
+                wanted = min(_READ_BYTES, remaining + 1)
+                chunk = os.read(descriptor, wanted)
                 remaining -= len(chunk)
                 if remaining < 0:
                     break
                 yield chunk
+                if len(chunk) < wanted:
+                    break  # of a regular file, only the end comes short
         finally:
             os.close(descriptor)
     except OSError as error:
