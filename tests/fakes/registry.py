@@ -4,7 +4,7 @@ It is the product's own registry with four accounts: `admin` may do everything, 
 `lab/*`, `reader` pulls from there, and `stranger` may do nothing. Each password is the name with `-secret` after it.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,12 +36,14 @@ GRANTS = {
     "pusher": (Grant("lab/*", frozenset({"pull", "push"})),),
     "stranger": (),
 }
-ACCOUNTS = tuple(
-    Account(
-        name, (StoredSecret("1", hash_secret(f"{name}-secret", salt=name.ljust(16).encode(), iterations=2)),), grants
-    )
-    for name, grants in GRANTS.items()
-)
+
+
+def make_account(name: str, secret: str, grants: tuple[Grant, ...]) -> Account:
+    """An account with one secret, hashed cheaply."""
+    return Account(name, (StoredSecret("1", hash_secret(secret, salt=name.ljust(16).encode(), iterations=2)),), grants)
+
+
+ACCOUNTS = tuple(make_account(name, f"{name}-secret", grants) for name, grants in GRANTS.items())
 
 
 def password(name: str) -> str:
@@ -49,9 +51,9 @@ def password(name: str) -> str:
     return f"{name}-secret"
 
 
-def prepare_accounts() -> Accounts:
-    """The accounts."""
-    return Accounts(ACCOUNTS, checker=SecretChecker(key=b"test" * 8))
+def prepare_accounts(more: Sequence[Account] = ()) -> Accounts:
+    """The accounts, and some more."""
+    return Accounts([*ACCOUNTS, *more], checker=SecretChecker(key=b"test" * 8))
 
 
 @dataclass
@@ -85,6 +87,7 @@ async def serve_registry(
     clock: Clock | None = None,
     upstreams: Mapping[str, Upstream] | None = None,
     patience: Patience | None = None,
+    accounts: Sequence[Account] = (),
 ) -> AsyncIterator[RegistryServer]:
     """Run a registry in this directory until the block ends."""
     clock = clock or SystemClock()
@@ -94,7 +97,7 @@ async def serve_registry(
     async def note(event: PushEvent) -> None:
         pushes.append(event)
 
-    app = create_registry_app(registry, prepare_accounts(), on_push=note, clock=clock, patience=patience)
+    app = create_registry_app(registry, prepare_accounts(accounts), on_push=note, clock=clock, patience=patience)
     listener = Listener(app, grace_seconds=0.5)
     await registry.start()
     try:

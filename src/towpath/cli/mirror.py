@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import DownloadColumn, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
+from towpath.aio.clock import SystemClock
 from towpath.ci.sets import Artifact, ArtifactSet
 from towpath.cli.connected import connect, directory_option
 from towpath.cli.output import output_option, print_json, print_table
@@ -19,14 +20,10 @@ from towpath.config import STATE_DIRECTORY, find_root
 from towpath.errors import NotFoundError, UserError
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
-from towpath.oci.keyring import Credential, Keyring
 from towpath.oci.reference import Reference
 from towpath.oci.tags import parse_sha_tag, sha_tag
-from towpath.ociclient.client import RegistryClient
-from towpath.ociclient.logins import find_login_file, read_logins
 from towpath.promote.mirror import Mirror, Mirrored, Place, Progress
-from towpath.server import credentials
-from towpath.server.credentials import ADMIN
+from towpath.server.registryclient import open_registry_client
 
 CHANNEL = "canary"
 Copy = Callable[[Mirror], Awaitable[list[Mirrored]]]
@@ -137,24 +134,19 @@ async def _run(
     own = status["registry"]
     if not own:
         raise NotFoundError("mirror cannot start (Empty): nothing was pushed to the platform repository yet")
-    there = Reference.parse(f"{outside.rstrip('/')}/sets").registry
-    login = find_login_file(os.environ, home=Path.home(), named=authfile)
+    theirs = outside.rstrip("/")
     async with AsyncExitStack() as stack:
-        ours = Place(_client(stack, _own_keyring(directory, own)), own)
-        theirs = Place(_client(stack, await read_logins(login, there)), outside.rstrip("/"))
+        client = await open_registry_client(
+            find_root(directory.resolve()) / STATE_DIRECTORY,
+            [own.partition("/")[0], Reference.parse(f"{theirs}/sets").registry],
+            authfile=authfile,
+            environ=os.environ,
+            clock=SystemClock(),
+        )
+        stack.push_async_callback(client.close)
+        here, there = Place(client, own), Place(client, theirs)
         progress = stack.enter_context(_Display()).progress
-        return await copy(Mirror(theirs, ours, progress) if inward else Mirror(ours, theirs, progress))
-
-
-def _client(stack: AsyncExitStack, keyring: Keyring) -> RegistryClient:
-    client = RegistryClient(keyring=keyring)
-    stack.push_async_callback(client.close)
-    return client
-
-
-def _own_keyring(directory: Path, prefix: str) -> Keyring:
-    secrets = credentials.read(find_root(directory.resolve()) / STATE_DIRECTORY)
-    return Keyring.of({prefix.partition("/")[0]: Credential(ADMIN, secrets.admin_token)})
+        return await copy(Mirror(there, here, progress) if inward else Mirror(here, there, progress))
 
 
 class _Display:

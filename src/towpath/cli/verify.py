@@ -5,10 +5,11 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import click
 
+from towpath.aio.clock import SystemClock
 from towpath.attest.findings import Verdict, conclude
 from towpath.attest.keyfiles import KEYS_DIRECTORY, find_trusted, read_trusted
 from towpath.attest.keys import PublicKey
@@ -18,14 +19,9 @@ from towpath.cli.connected import connect, directory_option
 from towpath.cli.output import output_option, print_json, print_table
 from towpath.config import STATE_DIRECTORY, find_root
 from towpath.errors import NotFoundError, UserError
-from towpath.oci.keyring import Credential, Keyring
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
-from towpath.ociclient.client import RegistryClient
-from towpath.ociclient.logins import find_login_file, read_logins
-from towpath.server import credentials
-from towpath.server.credentials import ADMIN
-from towpath.server.runfile import read_run_info
+from towpath.server.registryclient import open_registry_client
 from towpath.source.repository import GitRepository
 
 CHANNEL = "canary"
@@ -44,7 +40,7 @@ _KEY_FILE = click.Path(dir_okay=False, path_type=Path)
 @directory_option
 @output_option
 def command(
-    image: str, source: str, commit: str, platform_text: str, directory: Path, output: str, **options: object
+    image: str, source: str, commit: str, platform_text: str, directory: Path, output: str, **options: Any
 ) -> int:
     """Check who built IMAGE from what, and whether a trusted key's owner says so.
 
@@ -98,32 +94,19 @@ def _read_image(image: str, directory: Path) -> Reference:
 
 
 async def _verify(
-    root: Path | None, reference: Reference, platform: Platform, expected: Expectation, authfile: object
+    root: Path | None, reference: Reference, platform: Platform, expected: Expectation, authfile: Path | None
 ) -> Verification:
-    named = authfile if isinstance(authfile, Path) else None
-    logins = await read_logins(find_login_file(os.environ, home=Path.home(), named=named), reference.registry)
-    keyring = Keyring.merge([_own_keyring(root, reference), logins])
+    state = root / STATE_DIRECTORY if root else None
     async with AsyncExitStack() as stack:
-        client = RegistryClient(keyring=keyring)
+        client = await open_registry_client(
+            state, [reference.registry], authfile=authfile, environ=os.environ, clock=SystemClock()
+        )
         stack.push_async_callback(client.close)
         find_commit = await stack.enter_async_context(_history(root))
         asked = Expectation(
             expected.keys, expected.source, expected.commit, find_commit, unsigned_is_fine=expected.unsigned_is_fine
         )
         return await verify(client, reference, platform, asked)
-
-
-def _own_keyring(root: Path | None, reference: Reference) -> Keyring:
-    """The platform's own account, for its own registry alone."""
-    if root is None:
-        return Keyring()
-    state = root / STATE_DIRECTORY
-    try:
-        address = urlsplit(read_run_info(state).url).netloc
-        secret = credentials.read(state).admin_token
-    except UserError:
-        return Keyring()  # no platform runs here; the logins decide
-    return Keyring.of({address: Credential(ADMIN, secret)}) if address == reference.registry else Keyring()
 
 
 @asynccontextmanager

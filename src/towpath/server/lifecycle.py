@@ -83,8 +83,17 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
         try:
             endpoints = await platform.start()
             tls = platform.encryption
-            told = (str(tls.trusted.resolve()), tls.name) if tls else ("", "")
-            write_run_info(settings.state, RunInfo(os.getpid(), endpoints.url, endpoints.kube_url, __version__, *told))
+            info = RunInfo(
+                os.getpid(),
+                endpoints.url,
+                endpoints.kube_url,
+                __version__,
+                trusted=str(tls.trusted.resolve()) if tls else "",
+                server_name=tls.name if tls else "",
+                registry=settings.registry_host,
+                registry_plain_http=settings.speaks_plain_http(settings.registry_host),
+            )
+            write_run_info(settings.state, info)
             seconds = time.monotonic() - started
             on_ready(
                 Running(

@@ -17,7 +17,18 @@ LOCK_FILE = "lock"
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Where a running platform is reached; with TLS, which file to trust and which name its certificate has."""
+    """Where a running platform is reached.
+
+    Attributes:
+        pid: its process.
+        url: of Git, registry and API.
+        kube_url: of the Kubernetes API.
+        version: of Towpath.
+        trusted: with TLS, the file to trust; else empty.
+        server_name: with TLS, the name that its certificate has.
+        registry: `host[:port]` of its registry as images name it.
+        registry_plain_http: whether that is spoken to without TLS.
+    """
 
     pid: int
     url: str
@@ -25,6 +36,8 @@ class RunInfo:
     version: str
     trusted: str = ""
     server_name: str = ""
+    registry: str = ""
+    registry_plain_http: bool = True
 
 
 class Lock:

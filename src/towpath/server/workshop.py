@@ -17,15 +17,11 @@ from towpath.ci.batch import Batch, Export, Watcher
 from towpath.ci.manual import ManualBuild
 from towpath.config import STATE_DIRECTORY
 from towpath.errors import NotFoundError
-from towpath.oci.keyring import Credential, Keyring
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
-from towpath.ociclient.client import RegistryClient
-from towpath.ociclient.logins import find_login_file, read_logins
-from towpath.server import credentials
 from towpath.server.buildorder import Found
 from towpath.server.ci_adapters import ServiceBuilder
-from towpath.server.credentials import ADMIN
+from towpath.server.registryclient import open_registry_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +53,9 @@ async def open_workshop(
     """
     state = root / STATE_DIRECTORY
     _make_state(state)
-    client = RegistryClient(keyring=await _keyring(state, found, tools, environ), clock=clock)
+    client = await open_registry_client(
+        state, _registries(found), own=tools.address, authfile=tools.authfile, environ=environ, clock=clock
+    )
     cache = LayerCache(state / "build")
     builder = Builder(cache=state / "build", registry=client, clock=clock, environ=environ)
     signer = read_signer(tools.key, environ) if tools.key else None
@@ -84,20 +82,11 @@ def _make_state(state: Path) -> None:
         (state / ".gitignore").write_text("*\n")
 
 
-async def _keyring(state: Path, found: Found, tools: Tools, environ: Mapping[str, str]) -> Keyring:
-    """The platform's own registry by its credentials, others by the logins of docker and podman."""
-    file = find_login_file(environ, home=Path(environ.get("HOME", "/")), named=tools.authfile)
-    registries = {found.order.snapshot.blueprint.registry.partition("/")[0]}
+def _registries(found: Found) -> set[str]:
+    """Those that the images go to and that the bases come from."""
     bases = {service.base for service in found.order.services} - {DEFAULT_BASE, SCRATCH_BASE}
-    registries |= {Reference.parse(base).registry for base in bases}
-    keyrings = []
-    for registry in sorted(registries):
-        if registry == tools.address and (state / credentials.FILE).exists():
-            token = credentials.read(state).admin_token
-            keyrings.append(Keyring.of({registry: Credential(ADMIN, token)}))
-        else:
-            keyrings.append(await read_logins(file, registry))
-    return Keyring.merge(keyrings)
+    own = found.order.snapshot.blueprint.registry.partition("/")[0]
+    return {own, *(Reference.parse(base).registry for base in bases)}
 
 
 def _export_of(found: Found) -> Export:
