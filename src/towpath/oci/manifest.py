@@ -19,6 +19,9 @@ from towpath.oci.fields import Fields, InvalidDocumentError
 
 # 100: what is wrong with the hundredth entry is wrong with all; each problem costs memory that the sender chose.
 ENTRY_PROBLEM_LIMIT = 100
+# 300 000: twice what the largest index that a registry takes (4 MiB) has of the smallest entries that say anything.
+# What has more is made to cost its reader memory: `[[]]` takes two bytes of a document and a hundred of the reader's.
+ITEM_LIMIT = 300_000
 _KEYS = frozenset(
     {"schemaVersion", "mediaType", "config", "layers", "manifests", "artifactType", "subject", "annotations"}
 )
@@ -70,6 +73,9 @@ def parse_manifest(raw: bytes, media_type: str = "") -> Manifest | Index:
     Raises:
         InvalidManifestError: with every problem found.
     """
+    items = raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+    if items > ITEM_LIMIT:
+        raise InvalidManifestError([f"document: has about {items} items, at most {ITEM_LIMIT} are read"])
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -5,6 +5,7 @@ first, so that someone without credentials learns nothing, not even which paths 
 """
 
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -66,12 +67,15 @@ def create_registry_app(
     front = _Front(registry, access, on_push, patience or Patience(), clock)
     token = Measured(request_response(front.token), observers, clock=clock)
     distribution = Measured(request_response(front.distribution), observers, clock=clock)
+    below = Route("/v2/{path:path}", distribution)
+    # A path may hold line ends, which Starlette's own pattern would send away without a look at who asks.
+    below.path_regex = re.compile(below.path_regex.pattern, re.DOTALL)
     return Starlette(
         routes=[
             Route("/token", token, methods=["GET", "POST"]),
             # Of any method: the ones that are not supported are refused in the specification's form, too.
             Route("/v2", distribution),
-            Route("/v2/{path:path}", distribution),
+            below,
         ]
     )
 

@@ -112,8 +112,10 @@ class Manifests:
         try:
             moves = await self._disk.commit(work)
         except UnknownTargetsError as error:
-            message = f"manifest refers to what {repository} does not have: {error}"
-            raise RegistryError(ErrorCode.MANIFEST_BLOB_UNKNOWN, message, detail=error.targets) from error
+            shown = error.targets[:SHOWN_PROBLEMS]
+            rest = f" and {len(error.targets) - len(shown)} more" if len(error.targets) > len(shown) else ""
+            message = f"manifest refers to what {repository} does not have: {', '.join(shown)}{rest}"
+            raise RegistryError(ErrorCode.MANIFEST_BLOB_UNKNOWN, message, detail=shown) from error
         except TagHeldError as error:
             message = f"tag {error.tag} is immutable and has digest {error.digest}; refused to move it to {found}"
             raise RegistryError(ErrorCode.DENIED, message, status=409) from error

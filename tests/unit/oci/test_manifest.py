@@ -1,5 +1,6 @@
 import contextlib
 import re
+import tracemalloc
 
 import orjson
 import pytest
@@ -128,8 +129,28 @@ def test_unknown_keys_are_nobody_s_problem() -> None:
     assert parse_manifest(raw).annotations == {"a.B": "1", "a.b": "2"}
 
 
-def test_a_manifest_that_is_wrong_a_million_times_is_told_some_of_them() -> None:
-    raw = b'{"schemaVersion":2,"manifests":[' + b"1," * 1_000_000 + b"1]}"
+def test_a_manifest_that_is_wrong_many_times_is_told_some_of_them() -> None:
+    raw = b'{"schemaVersion":2,"manifests":[' + b"1," * 200_000 + b"1]}"
     with pytest.raises(InvalidManifestError) as caught:
         parse_manifest(raw)
     assert 20 < len(caught.value.problems) < 200
+
+
+@pytest.mark.parametrize("item", [b"1,", b"[],", b"{},", b'"",', b"[[[[[[[[]]]]]]]],", b'{"a":1},'])
+def test_a_document_that_is_small_and_costs_much_is_refused_unread(item: bytes) -> None:
+    raw = b'{"schemaVersion":2,"manifests":[' + item * (4_000_000 // len(item)) + item[:-1] + b"]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidManifestError, match="items"):
+            parse_manifest(raw)
+        assert tracemalloc.get_traced_memory()[1] < len(raw)
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_largest_index_of_small_entries_is_read() -> None:
+    entries = [{"mediaType": media.OCI_MANIFEST, "digest": str(Digest.of(b"%d" % n)), "size": n} for n in range(25_000)]
+    raw = orjson.dumps({"schemaVersion": 2, "manifests": entries})
+    parsed = parse_manifest(raw)
+    assert isinstance(parsed, Index)
+    assert len(parsed.manifests) == len(entries)

@@ -8,9 +8,10 @@ import pytest
 
 from fakes.registry_api import Api, codes
 from towpath.oci import media
+from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.errors import STATUSES, ErrorCode
-from towpath.oci.manifest import format_manifest
+from towpath.oci.manifest import Index, format_manifest
 
 CONTENT = b"0123456789"
 ABSENT = Digest.of(b"absent")
@@ -167,3 +168,59 @@ async def test_a_manifest_without_a_length_is_bounded_too(api: Api) -> None:
 
     response = await api.ask("PUT", "/v2/lab/app/manifests/x", endless())
     assert (response.status_code, codes(response)) == (413, ["SIZE_INVALID"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "%2e%2e/app",
+        "lab/%2e%2e%2f%2e%2e",
+        "lab%2f..%2fapp",
+        "lab//app",
+        "/lab",
+        "lab/",
+        "Lab/app",
+        "lab/APP",
+        "lab/a%00",
+        "lab/a%0d%0aSet-Cookie:x",
+        "lab/a b",
+        "lab/a%20b",
+        "-lab",
+        "lab_",
+        "lab..app",
+        "lab/%C3%A9",
+        "lab/%ff",
+        "a" * 256,
+        "/".join(["a"] * 200),
+    ],
+)
+async def test_a_name_that_is_none_is_refused_and_makes_nothing(api: Api, name: str) -> None:
+    for method, path in (
+        ("GET", "tags/list"),
+        ("GET", f"blobs/{ABSENT}"),
+        ("PUT", "manifests/x"),
+        ("DELETE", "manifests/x"),
+        ("POST", "blobs/uploads/"),
+        ("POST", f"blobs/uploads/?digest={Digest.of(b'')}"),
+        ("GET", f"referrers/{ABSENT}"),
+    ):
+        response = await api.ask(method, f"/v2/{name}/{path}")
+        assert (response.status_code, codes(response)) == (400, ["NAME_INVALID"]), (method, path)
+        assert "set-cookie" not in response.headers
+    assert api.files() == []
+    assert (await api.ask("GET", "/v2/_catalog")).json() == {"repositories": []}
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 255, "a.b", "a_b", "a__b", "a-b", "a---b", "0/1/2", "lab/app.v2/x-y_z"])
+async def test_every_name_of_the_grammar_is_taken(api: Api, name: str) -> None:
+    pushed = await api.ask("POST", f"/v2/{name}/blobs/uploads/?digest={Digest.of(CONTENT)}", CONTENT)
+    assert pushed.status_code == 201
+    assert (await api.ask("GET", pushed.headers["location"])).content == CONTENT
+
+
+async def test_an_index_of_thousands_that_are_not_here_is_told_some_of_them(api: Api) -> None:
+    entries = tuple(Descriptor(media.OCI_MANIFEST, Digest.of(b"%d" % n), n) for n in range(5000))
+    response = await api.put(Index(entries), content_type=media.OCI_INDEX)
+    assert (response.status_code, codes(response)) == (400, ["MANIFEST_BLOB_UNKNOWN"])
+    assert "and 4980 more" in response.text
+    assert len(response.content) < 10_000

@@ -211,3 +211,14 @@ async def test_a_path_of_a_megabyte_is_refused_before_it_is_read(tmp_path: Path)
         other.send_head("GET", "/v2/", connection="close")
         assert (await other.receive_head())[0] == 200
         await other.close()
+
+
+@pytest.mark.parametrize("name", ["..", "../..", "lab/..", "lab/../app", "../../etc", "./lab", "lab/./app"])
+@pytest.mark.parametrize("path", ["tags/list", f"blobs/{DIGEST}", "manifests/passwd"])
+async def test_a_path_that_climbs_is_no_name(tmp_path: Path, name: str, path: str) -> None:
+    async with serve_registry(tmp_path) as server:
+        wire = await Wire.open(server)
+        wire.send_head("GET", f"/v2/{name}/{path}", connection="close")
+        assert (await wire.receive_head())[0] == 400
+        assert b'"NAME_INVALID"' in await wire.reader.read()
+        await wire.close()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.responses import Response
 
@@ -11,9 +12,11 @@ from towpath.registry.protocol.exchange import Exchange
 
 Endpoint = Callable[[Exchange], Awaitable[Response]]
 
+# A name may hold anything until it is checked, line ends too.
+_compile = partial(re.compile, flags=re.DOTALL)
 _TABLE: tuple[tuple[re.Pattern[str], Mapping[str, Endpoint]], ...] = (
     (
-        re.compile(r"(?P<name>.+)/manifests/(?P<reference>[^/]+)"),
+        _compile(r"(?P<name>.+)/manifests/(?P<reference>[^/]+)"),
         {
             "GET": manifests.read_manifest,
             "HEAD": manifests.read_manifest,
@@ -21,9 +24,9 @@ _TABLE: tuple[tuple[re.Pattern[str], Mapping[str, Endpoint]], ...] = (
             "DELETE": manifests.delete_manifest,
         },
     ),
-    (re.compile(r"(?P<name>.+)/blobs/uploads/?"), {"POST": uploads.start_upload}),
+    (_compile(r"(?P<name>.+)/blobs/uploads/?"), {"POST": uploads.start_upload}),
     (
-        re.compile(r"(?P<name>.+)/blobs/uploads/(?P<session>[^/]+)"),
+        _compile(r"(?P<name>.+)/blobs/uploads/(?P<session>[^/]+)"),
         {
             "GET": uploads.show_upload,
             "PATCH": uploads.append_chunk,
@@ -32,13 +35,13 @@ _TABLE: tuple[tuple[re.Pattern[str], Mapping[str, Endpoint]], ...] = (
         },
     ),
     (
-        re.compile(r"(?P<name>.+)/blobs/(?P<digest>[^/]+)"),
+        _compile(r"(?P<name>.+)/blobs/(?P<digest>[^/]+)"),
         {"GET": blobs.read_blob, "HEAD": blobs.show_blob, "DELETE": blobs.delete_blob},
     ),
-    (re.compile(r"(?P<name>.+)/tags/list"), {"GET": listing.list_tags}),
-    (re.compile(r"(?P<name>.+)/referrers/(?P<digest>[^/]+)"), {"GET": listing.list_referrers}),
-    (re.compile(r"_catalog"), {"GET": listing.list_repositories}),
-    (re.compile(r""), {"GET": listing.say_version, "HEAD": listing.say_version}),
+    (_compile(r"(?P<name>.+)/tags/list"), {"GET": listing.list_tags}),
+    (_compile(r"(?P<name>.+)/referrers/(?P<digest>[^/]+)"), {"GET": listing.list_referrers}),
+    (_compile(r"_catalog"), {"GET": listing.list_repositories}),
+    (_compile(r""), {"GET": listing.say_version, "HEAD": listing.say_version}),
 )
 
 
