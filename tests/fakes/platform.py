@@ -64,6 +64,7 @@ class LivePlatform:
         self.root = directory / name
         self.log = directory / "up.log"
         self.verb = "up"
+        self.wrapper: list[str] = []  # what runs it, if it is not to run as it is
         self.port, self.kube_port = free_ports(2)
         self.environment = {
             **os.environ,
@@ -126,7 +127,7 @@ class LivePlatform:
     def launch(self, *options: str) -> None:
         """`towpath up` (or what `verb` says), without waiting."""
         ports = ["--port", str(self.port), *(["--kube-port", str(self.kube_port)] if self.verb == "up" else [])]
-        argv = [str(BIN / "towpath"), self.verb, *ports, *options]
+        argv = [*self.wrapper, str(BIN / "towpath"), self.verb, *ports, *options]
         keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(KEEPER), str(self.log), *argv],
             cwd=self.root,

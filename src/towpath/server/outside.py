@@ -8,12 +8,13 @@ import asyncio
 import logging
 import os
 import socket
+import ssl
 from urllib.parse import urlsplit
 
 from towpath.aio.clock import Clock
 from towpath.config import OutsideCluster as Choice
 from towpath.errors import RemoteError, UserError
-from towpath.http.client import HttpClient, Request
+from towpath.http.client import HttpClient, Request, Route
 from towpath.http.hosts import is_loopback, is_loopback_host
 from towpath.kube.errors import ApiError, ForbiddenError
 from towpath.kube.objects import GVK, Object, ObjectKey, find_path, name_of
@@ -47,7 +48,16 @@ def find_target(choice: Choice) -> Target:
 class OutsideCluster:
     """A cluster that is not ours."""
 
-    def __init__(self, target: Target, *, in_pod: bool, built_for: Platform, plain_http: bool, clock: Clock) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        in_pod: bool,
+        built_for: Platform,
+        plain_http: bool,
+        clock: Clock,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
         """Prepare; nothing is asked yet.
 
         Args:
@@ -56,6 +66,7 @@ class OutsideCluster:
             built_for: what images are built for.
             plain_http: whether nodes are to speak plain HTTP to our registry.
             clock: paces retries.
+            trust: whom nodes are to trust where the registry's certificate is of our own authority.
 
         Raises:
             KubeconfigError: a certificate of the target cannot be read.
@@ -65,6 +76,7 @@ class OutsideCluster:
         self._built_for = built_for
         self._plain_http = plain_http
         self._clock = clock
+        self._trust = trust
         self._version = ""
         self.client = KubernetesClient(target, clock=clock, on_warning=_log_warning)
         self.logs = self.client
@@ -135,7 +147,7 @@ class OutsideCluster:
     async def _try_registry(self, registry: str, good: Check) -> Check:
         """What nodes will meet, tried from here: it is the same address, though not the same machine."""
         url = f"{'http' if self._plain_http else 'https'}://{registry}/v2/"
-        client = HttpClient(timeout_seconds=ANSWER_SECONDS, attempts=1, clock=self._clock)
+        client = HttpClient(timeout_seconds=ANSWER_SECONDS, attempts=1, clock=self._clock, route=Route(self._trust))
         try:
             async with await client.send(Request("GET", url)) as response:
                 answered = response.status in {200, 401}

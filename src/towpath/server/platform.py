@@ -250,6 +250,7 @@ class Platform:
             in_pod=settings.outside.kubeconfig is None,
             built_for=self._image_platform,
             plain_http=settings.plain_http,
+            trust=self._trust,
             clock=clock,
         )
 
