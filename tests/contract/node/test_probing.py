@@ -3,16 +3,14 @@
 When a probe looks first is not compared: the embedded node looks more often while a container starts.
 """
 
-from typing import Any
-
 from contract.node.worlds import World, is_ready, status_of
 from towpath.kube.objects import Object, find_path
 
 EVERY_SECOND = {"periodSeconds": 1, "failureThreshold": 1, "timeoutSeconds": 20}
 
 
-def http(path: str, **changes: Any) -> Object:
-    return {"httpGet": {"path": path, "port": 8080}, **EVERY_SECOND, **changes}
+def http(path: str) -> Object:
+    return {"httpGet": {"path": path, "port": 8080}, **EVERY_SECOND}
 
 
 async def test_a_pod_that_answers_with_an_error_runs_and_is_not_ready(world: World) -> None:
@@ -36,7 +34,8 @@ async def test_a_port_where_nobody_listens_refuses_the_connection(world: World) 
 
 async def test_a_failed_liveness_probe_restarts_the_container(world: World) -> None:
     await world.create_secret("reader")
-    probes = {"livenessProbe": http("/sick", initialDelaySeconds=3)}
+    up = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 120}
+    probes = {"startupProbe": up, "livenessProbe": http("/sick")}
     await world.create(world.pod("sick", "serve", container=probes))
     pod = await world.wait_for("sick", lambda pod: status_of(pod).get("restartCount", 0) >= 1)
     assert find_path(status_of(pod), "lastState", "terminated") is not None

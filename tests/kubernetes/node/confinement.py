@@ -19,6 +19,8 @@ from kubernetes.node.settings import PLUGINS
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 CGROUPS = Path("/sys/fs/cgroup")
 GROUP_PREFIX = "towpath-node-"
+# What kubelet wants of a unified hierarchy.
+CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids")
 PROGRAMS = ("unshare", "nsenter", "mount", "ip", "containerd", "containerd-shim-runc-v2", "ctr", "runc")
 ANSWER_SECONDS = 60.0
 
@@ -59,6 +61,9 @@ def require_runnable() -> None:
 def make_groups(name: str) -> list[Path]:
     """A control group of this name in each hierarchy: below this process's own, or at the top of a unified one."""
     unified = (CGROUPS / "cgroup.controllers").exists()
+    for controller in CONTROLLERS if unified else ():
+        with contextlib.suppress(OSError):  # switched on already, or not there
+            (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
     made = []
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, own = line.split(":", 2)

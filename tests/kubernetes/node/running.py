@@ -174,6 +174,7 @@ def _confine(settings: Settings) -> Confinement:
     unique = f"{os.getpid()}-{settings.port}"
     groups = make_groups(unique)
     told = {
+        "owner": os.getpid(),
         "directory": str(settings.directory),
         "cgroups": [str(group) for group in groups],
         "link": f"tpn{settings.port}",

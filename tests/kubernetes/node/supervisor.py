@@ -20,7 +20,7 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 CGROUPS = Path("/sys/fs/cgroup")
-CONTROLLERS = "+cpu +cpuset +io +memory +pids"
+CLONE_NEWCGROUP = 0x02000000
 # Directories of the machine that the node's programs write to by fixed names; inside, they are the node's own.
 OWN_DIRECTORIES = ("/var/lib", "/var/log")
 # kubelet sets these, and the network plugin the last one, for the whole machine. Inside they look set, and nothing is.
@@ -38,12 +38,22 @@ PRETENDED = {
 def enter(path: str) -> None:
     """Become the supervisor, in the node's control groups and in namespaces of its own."""
     settings = json.loads(Path(path).read_text())
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() == 1:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != settings["owner"]:
         sys.exit("the tests ended first")
     for group in settings["cgroups"]:
         (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
-    namespaces = ["--mount", "--pid", "--cgroup", "--fork", "--kill-child=SIGKILL", "--propagation=private"]
+    # From here on these groups are the roots.
+    if libc.unshare(CLONE_NEWCGROUP) != 0:
+        sys.exit(f"no control group namespace: {os.strerror(ctypes.get_errno())}")
+    if (CGROUPS / "cgroup.controllers").exists():
+        # Unified: a group with processes of its own cannot have groups with limits below it.
+        [group] = settings["cgroups"]
+        leaf = Path(group) / "init"
+        leaf.mkdir()
+        (leaf / "cgroup.procs").write_text(str(os.getpid()))
+    namespaces = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--propagation=private"]
     os.execvp("unshare", ["unshare", *namespaces, sys.executable, "-I", __file__, "supervise", path])
 
 
@@ -163,10 +173,8 @@ def _mount_cgroups(hierarchies: list[tuple[str, str, str]]) -> None:
     """The hierarchies as the control group namespace shows them: the node's own group is their root."""
     if any(kind == "cgroup2" and point == str(CGROUPS) for point, kind, _ in hierarchies):
         _mount("-t", "cgroup2", "cgroup2", str(CGROUPS))
-        # A group with processes cannot have groups with limits below it.
-        (CGROUPS / "init").mkdir()
-        (CGROUPS / "init" / "cgroup.procs").write_text(str(os.getpid()))
-        (CGROUPS / "cgroup.subtree_control").write_text(CONTROLLERS)
+        for controller in (CGROUPS / "cgroup.controllers").read_text().split():
+            (CGROUPS / "cgroup.subtree_control").write_text(f"+{controller}")
         return
     _mount("-t", "tmpfs", "tmpfs", str(CGROUPS))
     for point, kind, options in hierarchies:
