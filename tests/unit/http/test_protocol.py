@@ -1,18 +1,19 @@
 """The head of a request is bounded in bytes and in seconds; everything else about a connection is uvicorn's."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
 
 import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from towpath.http.protocol import BoundedProtocol
+from towpath.http.protocol import HEAD_SECONDS, BoundedProtocol
 
-SOON = 0.05  # seconds: what a test is ready to wait for a refusal
-NEVER = 3600.0
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -24,19 +25,74 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+class HeldLoop:
+    """The running loop, but for its timers: those go off when the test says so."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[HeldTimer] = []
+
+    def call_later(self, seconds: float, callback: Callable[..., None], *arguments: object) -> "HeldTimer":
+        timer = HeldTimer(seconds, partial(callback, *arguments))
+        self._timers.append(timer)
+        return timer
+
+    def expire(self, seconds: float) -> int:
+        """Let the timers of this length go off; says how many there were."""
+        due = [timer for timer in self._timers if timer.seconds == seconds and not timer.cancelled]
+        for timer in due:
+            timer.cancelled = True
+            timer.callback()
+        return len(due)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
+@dataclass
+class HeldTimer:
+    seconds: float
+    callback: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class Connection:
+    """One connection, from both ends."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    loop: HeldLoop
+    protocol: BoundedProtocol
+
+    async def send(self, data: bytes) -> None:
+        """Send the beginning of a head, and wait until it has arrived."""
+        self.writer.write(data)
+        while self.protocol._head_received < len(data):  # noqa: ASYNC110 - nothing tells that it arrived
+            await asyncio.sleep(0)
+
+
 @asynccontextmanager
-async def connect(
-    *, head_seconds: float = NEVER, head_bytes: int = 1000
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connect(*, head_bytes: int = 1000) -> AsyncIterator[Connection]:
     config = Config(answer, http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical")
     config.load()
-    loop, state = asyncio.get_running_loop(), ServerState()
-    server = await loop.create_server(
-        lambda: BoundedProtocol(config, state, loop, head_bytes=head_bytes, head_seconds=head_seconds), "127.0.0.1"
-    )
+    held, state = HeldLoop(), ServerState()
+    made: list[BoundedProtocol] = []
+
+    def create() -> BoundedProtocol:
+        loop = cast("asyncio.AbstractEventLoop", held)
+        made.append(BoundedProtocol(config, state, loop, head_bytes=head_bytes))
+        return made[-1]
+
+    server = await asyncio.get_running_loop().create_server(create, "127.0.0.1")
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    while not state.connections:  # noqa: ASYNC110 - nothing tells that the other end has it
+        await asyncio.sleep(0)
     try:
-        yield reader, writer
+        yield Connection(reader, writer, held, made[0])
     finally:
         writer.close()
         server.close()
@@ -56,27 +112,42 @@ async def was_refused(reader: asyncio.StreamReader) -> bool:
 
 
 async def test_a_connection_that_asks_nothing_is_closed_without_a_word() -> None:
-    async with connect(head_seconds=SOON) as (reader, _):
-        assert await reader.read() == b""
+    async with connect() as connection:
+        assert connection.loop.expire(HEAD_SECONDS) == 1
+        assert await connection.reader.read() == b""
 
 
 async def test_a_head_that_never_ends_is_timed_out() -> None:
-    async with connect(head_seconds=SOON) as (reader, writer):
-        writer.write(HEAD)
-        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+    async with connect() as connection:
+        await connection.send(HEAD)
+        assert connection.loop.expire(HEAD_SECONDS) == 1
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_the_second_head_is_timed_out_too() -> None:
-    async with connect(head_seconds=SOON) as (reader, writer):
-        writer.write(HEAD + b"\r\n")
-        assert b"200 OK" in await read_answer(reader)
-        writer.write(HEAD)
-        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+    async with connect() as connection:
+        connection.writer.write(HEAD + b"\r\n")
+        assert b"200 OK" in await read_answer(connection.reader)
+        assert connection.loop.expire(HEAD_SECONDS) == 0
+        await connection.send(HEAD)
+        assert connection.loop.expire(HEAD_SECONDS) == 1
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_head_behind_a_long_answer_waits_for_its_end() -> None:
+    async with connect() as connection:
+        connection.writer.write(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n")
+        while not connection.protocol.tasks:  # noqa: ASYNC110 - nothing tells that it began
+            await asyncio.sleep(0)
+        assert connection.loop.expire(HEAD_SECONDS) == 0  # the head is whole; the body is not this timer's
+        connection.writer.write(b"abc")
+        assert b"200 OK" in await read_answer(connection.reader)
 
 
 @pytest.mark.parametrize("more", [b"X: " + b"y" * 5000, b"X: y\r\n" * 1000])
 async def test_a_head_that_is_too_large_is_refused(more: bytes) -> None:
-    async with connect() as (reader, writer):
+    async with connect() as connection:
+        reader, writer = connection.reader, connection.writer
         writer.write(HEAD)
         await writer.drain()
         writer.write(more)
@@ -84,14 +155,16 @@ async def test_a_head_that_is_too_large_is_refused(more: bytes) -> None:
 
 
 async def test_a_path_that_is_too_long_is_refused() -> None:
-    async with connect() as (reader, writer):
+    async with connect() as connection:
+        reader, writer = connection.reader, connection.writer
         writer.write(b"GET /" + b"a" * 5000)
         assert await was_refused(reader)
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 async def test_requests_within_bounds_pass_however_they_are_cut(size: int) -> None:
-    async with connect() as (reader, writer):
+    async with connect() as connection:
+        reader, writer = connection.reader, connection.writer
         requests = b"".join(
             b"POST /%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n" % n + bytes(3000) for n in range(3)
         )
@@ -104,7 +177,8 @@ async def test_requests_within_bounds_pass_however_they_are_cut(size: int) -> No
 
 
 async def test_a_body_is_not_counted_as_a_head() -> None:
-    async with connect(head_bytes=200) as (reader, writer):
+    async with connect(head_bytes=200) as connection:
+        reader, writer = connection.reader, connection.writer
         writer.write(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
         for _ in range(100):
             writer.write(bytes(1000))
