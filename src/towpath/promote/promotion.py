@@ -19,7 +19,7 @@ from towpath.errors import ConflictError, UserError
 from towpath.oci.platform import Platform
 from towpath.promote.candidate import Lookup, NoVersionYetError, resolve_candidate
 from towpath.promote.gate import Candidate, Evidence, GateReport, Verdict, run_gate, verification
-from towpath.promote.gate.evidence import Artifacts, History, Runtime
+from towpath.promote.gate.evidence import Artifacts, Attestations, History, Runtime
 from towpath.promote.gate.verdict import insufficient
 from towpath.promote.ledger import quarantined, read_ledger
 from towpath.promote.pins import Pin, read_pins, set_pins
@@ -76,6 +76,7 @@ class Desk:
         platform: what the nodes run.
         clock: the time.
         announce: called with the branch after a commit, and when it turns out to have moved.
+        attestations: what is attached to images; None where nobody looks at that.
     """
 
     repository: PlatformRepository
@@ -89,6 +90,7 @@ class Desk:
     clock: Clock
     announce: Callable[[str], Awaitable[None]]
     branch: str = "main"
+    attestations: Attestations | None = None
 
     async def evidence(self, blueprint: Blueprint, environment: str, *, allow_downgrade: bool = False) -> Evidence:
         """What the gate looks at when something asks to enter `environment`."""
@@ -103,6 +105,7 @@ class Desk:
             platform=self.platform,
             now=self.clock.now(),
             allow_downgrade=allow_downgrade,
+            attestations=self.attestations,
         )
 
 

@@ -5,6 +5,7 @@ build-secrets/   what steps of Dockerfiles may read, a file a secret
 keys/            what signs attestations
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from towpath.build.dockerfile import DockerfileBuilder
 from towpath.build.engines.choice import Engines
 from towpath.build.host_base import host_platform
 from towpath.build.registry import BuildRegistry, ImageRegistry
+from towpath.oci.platform import Platform
+from towpath.ociclient.client import RegistryClient
+from towpath.server.ci_adapters import ServiceBuilder
 
 BUILD_DIRECTORY = "build"
 SECRETS_DIRECTORY = "build-secrets"
@@ -50,3 +54,12 @@ def make_attestor(
         return given or find_signer(state / KEYS_DIRECTORY, environ)
 
     return Attestor(cache=LayerCache(state / BUILD_DIRECTORY), registry=registry, find_signer=choose_signer)
+
+
+def make_services(
+    state: Path, client: RegistryClient, *, clock: Clock, platform: Platform, source_url: str
+) -> ServiceBuilder:
+    """What CI builds with: for one platform, attested, with this process's environment."""
+    builder = make_builder(state, client, clock=clock, environ=os.environ)
+    attestor = make_attestor(state, client, environ=os.environ)
+    return ServiceBuilder(builder, platforms=[platform], source_url=source_url, attestor=attestor)

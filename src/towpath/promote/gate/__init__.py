@@ -2,12 +2,14 @@
 
 A check gets the candidate and the evidence and returns a verdict with what it saw and the next step. Checks are
 independent and run in the order below, cheapest first; a wrong tag form ends the run, since nothing else can be looked
-up. `run_gate` never writes.
+up. Attestations are looked at where the environment demands them. `run_gate` never writes.
 """
 
 from collections.abc import Awaitable, Callable
 
+from towpath.blueprint.model import REQUIRED
 from towpath.promote.gate import (
+    attested,
     completeness,
     downgrade,
     history,
@@ -34,12 +36,14 @@ CHECKS: tuple[Check, ...] = (
     quarantine.check,
     downgrade.check,
 )
+DEMANDED = attested.check
 
 
 async def run_gate(candidate: Candidate, evidence: Evidence) -> GateReport:
     """Run every check. Raises RemoteError if a peer cannot be asked at all."""
     results: list[CheckResult] = []
-    for check in CHECKS:
+    demanded = (DEMANDED,) if candidate.environment.attestation == REQUIRED else ()
+    for check in (*CHECKS, *demanded):
         results.append(await check(candidate, evidence))
         if check is tag_form.check and results[-1].verdict is not Verdict.PASSED:
             break

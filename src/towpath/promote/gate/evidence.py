@@ -4,10 +4,11 @@ Each port is what the checks need and no more. `GitRepository` satisfies `Histor
 `Artifacts`; the server adapts the reconciler to `Runtime`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from towpath.attest.findings import Finding
 from towpath.blueprint.model import Environment, Service
 from towpath.oci.digest import Digest
 from towpath.oci.platform import Platform
@@ -71,6 +72,18 @@ class Runtime(Protocol):
         ...
 
 
+class Attestations(Protocol):
+    """What is attached to images, and whom the platform believes."""
+
+    def trusted(self) -> Sequence[str]:
+        """The names of the keys that are believed. Raises UserError when one cannot be read."""
+        ...
+
+    async def examine(self, reference: Reference, commit: str) -> Sequence[Finding]:
+        """What those keys say of an image that should be built from this commit. Raises RemoteError, IntegrityError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A version that asks to enter an environment. `image` is None while the registry does not know the tag."""
@@ -99,3 +112,4 @@ class Evidence:
     platform: Platform
     now: float
     allow_downgrade: bool = False
+    attestations: Attestations | None = None
