@@ -42,15 +42,14 @@ from towpath.promote.promotion import Desk
 from towpath.reconcile.artifacts import ArtifactResolver
 from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.desired import GitDesiredSource
-from towpath.reconcile.parts import Settings as ReconcileSettings
 from towpath.reconcile.trees import TreeStore
 from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
 from towpath.server.artifacts import Artifacts
-from towpath.server.attested import TrustedAttestations
 from towpath.server.blueprints import Blueprints
-from towpath.server.building import make_services
-from towpath.server.ci_adapters import RepositoryTrees
+from towpath.server.building import make_attestor, make_builder
+from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
+from towpath.server.clusters import make_cluster, reconcile_settings
 from towpath.server.delivery import Delivery
 from towpath.server.doctor import OK
 from towpath.server.encryption import prepare_encryption
@@ -66,7 +65,6 @@ from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.registryaccess import RegistryAccess
 from towpath.server.remotefile import make_upstream
-from towpath.server.runtime import Cluster
 from towpath.server.upstreams import Upstreams
 from towpath.source.repository import GitRepository
 from towpath.web.answers import Guard
@@ -135,7 +133,9 @@ class Platform:
         self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
         self._trees = TreeStore(self._repository, settings.state / "trees")
         self._renderer = Renderer()
-        self.cluster = self._make_cluster()
+        self.cluster = make_cluster(
+            settings, self._secrets, built_for=self._image_platform, trust=self._trust, clock=clock
+        )
         self._pull_secrets = WithPullSecrets(self._make_source(), self._artifacts)
         self._reconciler = self._make_reconciler()
         self._registry_access = RegistryAccess(
@@ -171,15 +171,7 @@ class Platform:
             clock=clock,
             find_upstream=self._artifacts.upstreams.find_mender,
         )
-        self._listener = Listener(
-            Starlette(routes=self._routes()),
-            host=settings.host,
-            port=settings.port,
-            certificate=self.encryption.certificate if self.encryption else None,
-            key=self.encryption.key if self.encryption else None,
-            hosts=[split_port(settings.registry_host)],
-            clock=clock,
-        )
+        self._listener = self._make_listener()
 
     async def start(self) -> Endpoints:
         """Start everything; a push is accepted when this returns.
@@ -238,20 +230,15 @@ class Platform:
             await self._clock.sleep(UPKEEP_SECONDS)
             await self._repository.maintain()
 
-    def _make_cluster(self) -> Cluster:
-        settings, clock = self._settings, self._clock
-        if settings.outside is None:
-            from towpath.server.cluster import EmbeddedCluster  # noqa: PLC0415 - not loaded where it does not run
-
-            return EmbeddedCluster(settings, self._secrets, clock=clock, trust=self._trust)
-        from towpath.server.outside import OutsideCluster, find_target  # noqa: PLC0415 - the same
-
-        return OutsideCluster(
-            find_target(settings.outside),
-            in_pod=settings.outside.kubeconfig is None,
-            built_for=self._image_platform,
-            plain_http=settings.plain_http,
-            clock=clock,
+    def _make_listener(self) -> Listener:
+        return Listener(
+            Starlette(routes=self._routes()),
+            host=self._settings.host,
+            port=self._settings.port,
+            certificate=self.encryption.certificate if self.encryption else None,
+            key=self.encryption.key if self.encryption else None,
+            hosts=[split_port(self._settings.registry_host)],
+            clock=self._clock,
         )
 
     def _make_source(self) -> GitDesiredSource:
@@ -274,26 +261,21 @@ class Platform:
             notes=self._repository,
             recorder=self._timeline,
             meter=ReconcileMeter(self._metrics),
-            settings=self._reconcile_settings(),
+            settings=reconcile_settings(self._settings),
         )
-
-    def _reconcile_settings(self) -> ReconcileSettings:
-        outside = self._settings.outside
-        if outside is None:
-            return ReconcileSettings()
-        return ReconcileSettings(inventory_namespace=outside.namespace, narrow_watches=True)
 
     def _make_ci(self) -> Runner:
         trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
+        state, client = self._settings.state, self._artifacts.client()
+        builder = make_builder(state, client, clock=self._clock, environ=os.environ)
         publication = Publication(self._artifacts.client())
         commit_run = CommitRun(
             source=trees,
-            builder=make_services(
-                self._settings.state,
-                self._artifacts.client(),
-                clock=self._clock,
-                platform=self._image_platform,
+            builder=ServiceBuilder(
+                builder,
+                platforms=[self._image_platform],
                 source_url=self._settings.remote or f"{self._settings.url}/git/{self.name}.git",
+                attestor=make_attestor(state, client, environ=os.environ),
             ),
             publication=publication,
             recorder=self._timeline,
@@ -352,21 +334,20 @@ class Platform:
         )
 
     def _make_api(self) -> PlatformApi:
-        sources, client, nodes = self._sources, self._artifacts.client(), self._image_platform
+        sources = self._sources
         runtime = ReconciledRuntime(self._reconciler)
         desk = Desk(
             repository=self._repository,
             history=self._repository,
             blueprint=self._blueprints.at,
-            artifacts=client,
+            artifacts=self._artifacts.client(),
             artifacts_of=self._artifacts_of,
             runtime=runtime,
             preview=Preview(self._repository, self._renderer),
-            platform=nodes,
+            platform=self._image_platform,
             clock=self._clock,
             announce=self._origin.announce,
             branch=self._settings.branch,
-            attestations=TrustedAttestations(self._settings.state, client, nodes, self._repository.find_commit),
         )
         return PlatformApi(
             sources=sources,
