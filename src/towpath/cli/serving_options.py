@@ -1,5 +1,7 @@
 """The options about how a port is served (TLS, who may pull, what is noted down), and what clients of a TLS one do."""
 
+import shlex
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,11 +56,22 @@ def describe_trust(registry: str, trusted: Path) -> str:
     return "\n".join(
         [
             f"  trust     clients need {trusted}",
-            f"    git         git config --global http.{url}/.sslCAInfo {trusted}",
             f"    podman      mkdir -p /etc/containers/certs.d/{registry} && cp {trusted} $_/ca.crt",
             f"    containerd  /etc/containerd/certs.d/{registry}/hosts.toml:",
             f'                  server = "{url}"',
             f'                  [host."{url}"]',
             f'                    ca = "{trusted}"',
+        ]
+    )
+
+
+def describe_git(url: str, name: str, trusted: Path) -> str:
+    """What a working copy that was made for clear text is told, so that it pushes over TLS; ready to be pasted."""
+    program = f"{shlex.quote(str(Path(sys.executable).parent / 'towpath'))} git-credential"
+    return "\n".join(
+        [
+            f"    git         git remote set-url towpath {url}/git/{name}.git",
+            f"                git config http.{url}/.sslCAInfo {shlex.quote(str(trusted))}",
+            f"                git config credential.{url}.helper '!{program}'",
         ]
     )

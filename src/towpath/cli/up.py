@@ -7,7 +7,7 @@ import click
 
 from towpath.cli.connected import directory_option
 from towpath.cli.platform_options import PORTS, kubeconfig_option, platform_options
-from towpath.cli.serving_options import describe_trust
+from towpath.cli.serving_options import describe_git, describe_trust
 from towpath.cli.worktree import declared_branch, declared_port
 from towpath.config import DEFAULT_KUBE_PORT, OutsideCluster, Settings, find_root
 from towpath.errors import UserError
@@ -71,6 +71,9 @@ def _greet(running: Running) -> None:
     click.echo("  kubectl   export KUBECONFIG=$(towpath kubeconfig --path)")
     click.echo("  stop      Ctrl-C")
     if running.trusted is not None:
-        click.echo(describe_trust(running.tls_registry, running.trusted.resolve()))
+        trusted = running.trusted.resolve()
+        click.echo(describe_trust(running.tls_registry, trusted))
+        if not running.remote:
+            click.echo(describe_git(running.url, running.name, trusted))
     for warning in running.warnings:
         click.secho(f"  warning   {warning}", fg="yellow", err=True)

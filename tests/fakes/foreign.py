@@ -1,0 +1,36 @@
+"""Foreign programs as judges: found or reported as missing, run to an expected end, and given something to carry."""
+
+import io
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+PATIENCE_SECONDS = 300
+
+
+def require(program: str) -> str:
+    """The path of a program; without it the judgement fails, and says so."""
+    found = shutil.which(program)
+    if not found:
+        pytest.fail(f"{program} is not installed")
+    return found
+
+
+def run(*argv: str | Path, expect: int = 0) -> str:
+    """Run a program, which must succeed (0) or fail (anything else); all that it said."""
+    done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert (done.returncode == 0) is (expect == 0), done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def tar_of(content: bytes) -> bytes:
+    """A layer of one file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        member = tarfile.TarInfo("data")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
