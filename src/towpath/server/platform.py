@@ -46,9 +46,10 @@ from towpath.reconcile.trees import TreeStore
 from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
 from towpath.server.artifacts import Artifacts
+from towpath.server.attested import TrustedAttestations
 from towpath.server.blueprints import Blueprints
-from towpath.server.building import make_attestor, make_builder
-from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
+from towpath.server.building import make_services
+from towpath.server.ci_adapters import RepositoryTrees
 from towpath.server.clusters import make_cluster, reconcile_settings
 from towpath.server.delivery import Delivery
 from towpath.server.doctor import OK
@@ -266,16 +267,15 @@ class Platform:
 
     def _make_ci(self) -> Runner:
         trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
-        state, client = self._settings.state, self._artifacts.client()
-        builder = make_builder(state, client, clock=self._clock, environ=os.environ)
         publication = Publication(self._artifacts.client())
         commit_run = CommitRun(
             source=trees,
-            builder=ServiceBuilder(
-                builder,
-                platforms=[self._image_platform],
+            builder=make_services(
+                self._settings.state,
+                self._artifacts.client(),
+                clock=self._clock,
+                platform=self._image_platform,
                 source_url=self._settings.remote or f"{self._settings.url}/git/{self.name}.git",
-                attestor=make_attestor(state, client, environ=os.environ),
             ),
             publication=publication,
             recorder=self._timeline,
@@ -334,20 +334,21 @@ class Platform:
         )
 
     def _make_api(self) -> PlatformApi:
-        sources = self._sources
+        sources, client, nodes = self._sources, self._artifacts.client(), self._image_platform
         runtime = ReconciledRuntime(self._reconciler)
         desk = Desk(
             repository=self._repository,
             history=self._repository,
             blueprint=self._blueprints.at,
-            artifacts=self._artifacts.client(),
+            artifacts=client,
             artifacts_of=self._artifacts_of,
             runtime=runtime,
             preview=Preview(self._repository, self._renderer),
-            platform=self._image_platform,
+            platform=nodes,
             clock=self._clock,
             announce=self._origin.announce,
             branch=self._settings.branch,
+            attestations=TrustedAttestations(self._settings.state, client, nodes, self._repository.find_commit),
         )
         return PlatformApi(
             sources=sources,
