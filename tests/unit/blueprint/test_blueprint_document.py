@@ -37,7 +37,8 @@ def test_every_key_is_documented_and_no_other(title: str, keys: tuple[str, ...])
     [(Blueprint, KEYS), (Service, ("name", *SERVICE_KEYS)), (Environment, ("name", *ENVIRONMENT_KEYS))],
 )
 def test_every_field_of_the_model_is_a_key(model: type, keys: tuple[str, ...]) -> None:
-    assert [field.name.removesuffix("_seconds") for field in dataclasses.fields(model)] == list(keys)
+    names = [field.name.removesuffix("_seconds").replace("keeping", "keeper") for field in dataclasses.fields(model)]
+    assert names == list(keys)
 
 
 def test_documented_defaults_are_the_real_ones() -> None:
