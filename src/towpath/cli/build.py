@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from towpath.aio.clock import SystemClock
+from towpath.blueprint.model import ENGINES
 from towpath.build.host_base import host_platform
 from towpath.build.layout import write_layout
 from towpath.ci.batch import ServiceRun, repository_of
@@ -79,6 +80,7 @@ def _complete_services(context: click.Context, parameter: click.Parameter, incom
 @click.option("--tag", default="", help="The tag.  [default: sha-1234567 of the commit, dirty-1234567 of changes]")
 @click.option("--registry", default="", metavar="HOST/PATH", help="Where images go.  [default: as towpath.yaml says]")
 @click.option("--commit", default="", metavar="REV", help="Build this commit.  [default: the work tree]")
+@click.option("--engine", type=click.Choice(ENGINES), help="What builds Dockerfiles.  [default: as towpath.yaml says]")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="Sign what is pushed by this private key.")
 @click.option("--authfile", type=click.Path(path_type=Path), help="The file with the logins.  [default: docker's]")
 @click.option(
@@ -104,7 +106,9 @@ def command(
     root = find_root(directory.resolve())
     wanted = Wanted(services, commit=options["commit"], tag=options["tag"], registry=options["registry"])
     address = f"{DEFAULT_HOST}:{declared_port(root)}"
-    tools = Tools(address, _read_platforms(options["platforms"]), options["authfile"], options["key"])
+    tools = Tools(
+        address, _read_platforms(options["platforms"]), options["authfile"], options["key"], options["engine"] or ""
+    )
     result = asyncio.run(_build(root, wanted, tools, push=push))
     if layout is not None and result.exit_code == 0:
         write_layout(_named(result), layout)

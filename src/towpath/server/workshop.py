@@ -7,11 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.aio.clock import Clock
-from towpath.attest.keyfiles import KEYS_DIRECTORY, find_signer, read_signer
-from towpath.attest.keys import PrivateKey
 from towpath.blueprint.model import DEFAULT_BASE, SCRATCH_BASE
-from towpath.build.attestations import Attestor
-from towpath.build.builder import Builder
 from towpath.build.cache import LayerCache
 from towpath.ci.batch import Batch, Export, Watcher
 from towpath.ci.manual import ManualBuild
@@ -19,6 +15,7 @@ from towpath.config import STATE_DIRECTORY
 from towpath.errors import NotFoundError
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
+from towpath.server.building import BUILD_DIRECTORY, make_attestor, make_builder
 from towpath.server.buildorder import Found
 from towpath.server.ci_adapters import ServiceBuilder
 from towpath.server.registryclient import open_registry_client
@@ -33,12 +30,14 @@ class Tools:
         platforms: what to build for.
         authfile: the file with the logins to registries; None for docker's or podman's.
         key: the file with the key to sign with; None for the platform's own, if it has one.
+        engine: what builds Dockerfiles, whatever the blueprint says; empty for what it says.
     """
 
     address: str
     platforms: Sequence[Platform]
     authfile: Path | None = None
     key: Path | None = None
+    engine: str = ""
 
 
 @asynccontextmanager
@@ -56,18 +55,12 @@ async def open_workshop(
     client = await open_registry_client(
         state, _registries(found), own=tools.address, authfile=tools.authfile, environ=environ, clock=clock
     )
-    cache = LayerCache(state / "build")
-    builder = Builder(cache=state / "build", registry=client, clock=clock, environ=environ)
-    signer = read_signer(tools.key, environ) if tools.key else None
-
-    def chosen_signer() -> PrivateKey | None:
-        return signer or find_signer(state / KEYS_DIRECTORY, environ)
-
-    attestor = Attestor(cache=cache, registry=client, find_signer=chosen_signer)
+    builder = make_builder(state, client, clock=clock, environ=environ, engine=tools.engine)
+    attestor = make_attestor(state, client, environ=environ, key=tools.key)
     services = ServiceBuilder(builder, platforms=tools.platforms, source_url=found.source_url, attestor=attestor)
     batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)
     try:
-        with cache.staging() as workdir:
+        with LayerCache(state / BUILD_DIRECTORY).staging() as workdir:
             yield ManualBuild(batch, client, workdir=workdir)
     finally:
         await client.close()
