@@ -39,7 +39,7 @@ contracts: $(STAMP)
 coverage: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults and not kubernetes" --cov --cov-report=term --cov-fail-under=85
 
-test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: docker-registry skopeo podman buildah runc containerd prometheus)
+test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: docker-registry skopeo podman buildah runc containerd prometheus; Go builds crane)
 	$(BIN)/python -m pytest -m judge
 
 test-faults: $(STAMP)  ## kill -9 at arbitrary moments, a full disk, a lost network
