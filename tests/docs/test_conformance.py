@@ -1,22 +1,24 @@
-"""Kubernetes' part of docs/conformance.md names just the behaviours and differences that the contract suite has."""
+"""The parts of docs/conformance.md name just the behaviours and differences that their contract suites have."""
 
 import ast
 from pathlib import Path
 
+import pytest
+
 from conformance.document import find_parts, replace_part
 
 ROOT = Path(__file__).parents[2]
-SUITE = ROOT / "tests" / "contract" / "resource_client"
+SUITES = {"kubernetes": "resource_client", "node": "node"}
 DOCUMENT = ROOT / "docs" / "conformance.md"
 
 
-def part() -> str:
-    return find_parts(DOCUMENT.read_text())["kubernetes"]
+def part(name: str) -> str:
+    return find_parts(DOCUMENT.read_text())[name]
 
 
-def behaviours(*, differing: bool) -> set[str]:
+def behaviours(name: str, *, differing: bool) -> set[str]:
     found = set()
-    for path in SUITE.glob("test_*.py"):
+    for path in (ROOT / "tests" / "contract" / SUITES[name]).glob("test_*.py"):
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 marks = [ast.unparse(one) for one in node.decorator_list]
@@ -25,15 +27,17 @@ def behaviours(*, differing: bool) -> set[str]:
     return found
 
 
-def test_every_behaviour_is_listed() -> None:
-    listed = {line[2:] for line in part().splitlines() if line.startswith("- ")}
-    assert listed == behaviours(differing=False)
+@pytest.mark.parametrize("name", SUITES)
+def test_every_behaviour_is_listed(name: str) -> None:
+    listed = {line[2:] for line in part(name).splitlines() if line.startswith("- ")}
+    assert listed == behaviours(name, differing=False)
 
 
-def test_every_difference_has_its_row() -> None:
-    table = part().partition("### Differences on purpose")[2].partition("\n### ")[0]
+@pytest.mark.parametrize("name", SUITES)
+def test_every_difference_has_its_row(name: str) -> None:
+    table = part(name).partition("### Differences on purpose")[2].partition("\n### ")[0]
     rows = {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")}
-    assert rows - {"behaviour of Kubernetes"} == behaviours(differing=True)
+    assert rows - {"behaviour of Kubernetes", "behaviour of kubelet"} == behaviours(name, differing=True)
 
 
 def test_a_suite_writes_its_own_part_and_leaves_the_others() -> None:
