@@ -1,6 +1,6 @@
 """`python -m bench [NAME...]`: measure, print, and write the sections of `docs/performance.md`.
 
-Names: push, startup, idle, build, registry; all without one. `--print` leaves the document alone.
+Names: push, startup, idle, build, registry, collection; all without one. `--print` leaves the document alone.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import build, idle, push, registry, startup
+from bench import build, idle, push, registry, registry_collection, startup
 from bench.document import fill_sections
 from bench.machine import describe_machine
 
@@ -28,6 +28,7 @@ BENCHES: dict[str, Callable[[], str]] = {
     "idle": idle.run,
     "build": _build,
     "registry": registry.run,
+    "collection": registry_collection.run,
 }
 
 
