@@ -17,6 +17,7 @@ from towpath.blueprint.model import Blueprint
 from towpath.ci.plan import Build
 from towpath.ci.ports import BuildJob, ImageBuilder, PendingImage, Snapshot
 from towpath.errors import TowpathError
+from towpath.oci.descriptor import Descriptor
 from towpath.oci.reference import Reference
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class ServiceRun:
         error: what went wrong.
         seconds: how long its steps took.
         sent: bytes of layers that went to the registry.
+        carried: an image that is in the registry already and is taken instead of the one that was built.
         published: whether its tag names the image; only known where tags are set one service at a time.
     """
 
@@ -54,7 +56,13 @@ class ServiceRun:
     error: Exception | None = None
     seconds: float = 0.0
     sent: int = 0
+    carried: Descriptor | None = None
     published: bool = False
+
+    @property
+    def descriptor(self) -> Descriptor | None:
+        """Of the image that the service's tag is to name."""
+        return self.carried or (self.image.descriptor if self.image else None)
 
 
 class Watcher(Protocol):

@@ -2,12 +2,14 @@
 
 1. Export the directories of a commit; a work tree is built where it stands.
 2. Build, side by side (`batch`); when one service fails, nothing is pushed.
-3. Ask where the tag is. A service whose tag names this very image is done. An artifact tag that names another image
+3. Of a commit under its own tag: ask what its set takes over, as CI does. An image that this commit, or an ancestor
+   with the same tree, has in the registry is taken instead of the one built here.
+4. Ask where the tag is. A service whose tag names this very image is done. An artifact tag that names another image
    is refused before anything is sent: it never moves.
-4. Push the others by digest, with what attests them; when one push fails, no tag is set.
-5. Set the tags.
+5. Push the others by digest, with what attests them; when one push fails, no tag is set.
+6. Set the tags.
 
-CI's own run of a commit (`run`) also carries over images of services that did not change, and moves the channel.
+CI's own run of a commit (`run`) also publishes the set and moves the channel.
 """
 
 import asyncio
@@ -18,11 +20,12 @@ from pathlib import Path
 from towpath.blueprint.model import Service
 from towpath.ci.batch import Batch, ServiceRun, repository_of
 from towpath.ci.plan import Build, fingerprint
+from towpath.ci.planning import Planner
 from towpath.ci.ports import ArtifactStore, Snapshot
 from towpath.ci.publication import TagCollisionError
 from towpath.oci.digest import Digest
 from towpath.oci.reference import Reference
-from towpath.oci.tags import is_immutable
+from towpath.oci.tags import is_immutable, sha_tag
 from towpath.ociclient.errors import PullCause, PullError
 
 _TagStep = Callable[[ServiceRun, Reference, Digest], Awaitable[None]]
@@ -56,9 +59,17 @@ class Order:
 class ManualBuild:
     """Builds and publishes what an order says."""
 
-    def __init__(self, batch: Batch, store: ArtifactStore, *, workdir: Path) -> None:
-        """Directories of commits are exported below `workdir`, which is the caller's to remove."""
+    def __init__(self, batch: Batch, store: ArtifactStore, *, workdir: Path, planner: Planner | None = None) -> None:
+        """Set up.
+
+        Args:
+            batch: the steps.
+            store: the registry of tags.
+            workdir: directories of commits are exported below it; the caller's to remove.
+            planner: knows what the set of a commit takes over; None where there are no commits.
+        """
         self._batch = batch
+        self._planner = planner
         self._store = store
         self._workdir = workdir
 
@@ -73,14 +84,24 @@ class ManualBuild:
     async def push(self, order: Order, runs: Iterable[ServiceRun]) -> None:
         """Publish what was built; a failure is in its run, and then no tag was set."""
         runs = list(runs)
+        await self._take_over(order, runs)
         await self._each(order, runs, self._compare)
         if any(run.error for run in runs):
             return
         waiting = [run for run in runs if not run.published]
-        await self._batch.push(order.snapshot.blueprint, waiting)
+        await self._batch.push(order.snapshot.blueprint, [run for run in waiting if run.carried is None])
         if any(run.error for run in runs):
             return
         await self._each(order, waiting, self._tag)
+
+    async def _take_over(self, order: Order, runs: Iterable[ServiceRun]) -> None:
+        snapshot = order.snapshot
+        if self._planner is None or not snapshot.commit or order.tag != sha_tag(snapshot.commit):
+            return
+        plan = await self._planner.plan(snapshot)
+        carried = {artifact.service: artifact.descriptor for artifact in plan.carried}
+        for run in runs:
+            run.carried = carried.get(run.build.service.name)
 
     def _prepare(self, order: Order, service: Service) -> ServiceRun:
         context = order.contexts.get(service.name)
@@ -92,11 +113,11 @@ class ManualBuild:
 
     async def _each(self, order: Order, runs: Iterable[ServiceRun], step: _TagStep) -> None:
         async def one(run: ServiceRun) -> None:
-            if run.image is None:
+            if run.descriptor is None:
                 return
             target = repository_of(order.snapshot.blueprint, run.build.service.name).with_tag(order.tag)
             try:
-                await step(run, target, run.image.descriptor.digest)
+                await step(run, target, run.descriptor.digest)
             except Exception as error:  # noqa: BLE001 - reported per service, whatever it is
                 run.error = error
 

@@ -1,8 +1,7 @@
 """One run of CI for one commit: read, plan, export, build, push, publish. `runner` decides when, and what comes after.
 
 1. Read the commit; a set that was published before is only rolled forward.
-2. Plan: which services are affected, which images are carried; a carried image that is gone is built again. An image
-   that was published under this commit's tag by hand, or by another CI, is the commit's image: its tag never moves.
+2. Plan (`planning`): which services are affected, which images are carried.
 3. Export the affected directories, side by side.
 4. Build them, side by side (`batch`). One failure does not stop the others: all are reported.
 5. Push the images by digest, then publish the set; nothing is published unless every service has its image.
@@ -17,16 +16,14 @@ from pathlib import Path
 
 from towpath.aio.clock import Clock, format_rfc3339
 from towpath.ci.batch import Batch, ServiceRun
-from towpath.ci.plan import SetPlan, plan_rebuild, plan_set
+from towpath.ci.plan import SetPlan
+from towpath.ci.planning import Planner
 from towpath.ci.ports import ImageBuilder, Recorder, Snapshot, SourceTrees
-from towpath.ci.publication import Publication, TagCollisionError
+from towpath.ci.publication import Publication
 from towpath.ci.report import ServiceOutcome, ServiceReport
 from towpath.ci.sets import SETS_REPOSITORY, Artifact, ArtifactSet
 from towpath.errors import TowpathError, UserError
 from towpath.oci.tags import sha_tag
-
-# Eight: a revert finds the image it goes back to, and a push of a few commits the set below them, in one round.
-_ASKED_AT_ONCE = 8
 
 
 @dataclass(slots=True)
@@ -90,8 +87,8 @@ class CommitRun:
             workdir: directories of commits are exported below it, and removed afterwards.
             parallel: how many services are worked on at once, over all runs.
         """
-        self._source = source
         self._batch = Batch(builder, source.export, clock=clock, parallel=parallel)
+        self._planner = Planner(source, publication)
         self._publication = publication
         self._recorder = recorder
         self.workdir = workdir
@@ -108,7 +105,7 @@ class CommitRun:
             await self._publication.publish(snapshot.blueprint, published)
             self._stamp(snapshot, "fetched", "built")
             return Result(published, carried=tuple(published.artifacts.values()))
-        plan = await self._plan(snapshot)
+        plan = await self._planner.plan(snapshot)
         directory = self.workdir / snapshot.commit
         runs = [ServiceRun(build, directory / build.service.name) for build in plan.builds]
         try:
@@ -126,38 +123,6 @@ class CommitRun:
             result.artifact_set = _complete(snapshot, plan, runs)
             await self._publication.publish(snapshot.blueprint, result.artifact_set)
         return result
-
-    async def _plan(self, snapshot: Snapshot) -> SetPlan:
-        blueprint = snapshot.blueprint
-        published, known = await asyncio.gather(self._publication.find_tagged(snapshot), self._known(snapshot))
-        plan = plan_set(blueprint.services, snapshot.trees, [*published, *known])
-        if plan.missing:
-            names = ", ".join(f"{service.name} ({service.path})" for service in plan.missing)
-            raise UserError(
-                f"commit {snapshot.commit} cannot be built (ServiceMissing): it has no directory for {names}",
-                hint="add the directory, or remove the service from towpath.yaml",
-            )
-        images = [(artifact.service, artifact.descriptor.digest) for artifact in plan.carried]
-        lost = await self._publication.find_lost(blueprint, images)
-        return plan_rebuild(plan, blueprint.services, lost) if lost else plan
-
-    async def _known(self, snapshot: Snapshot) -> list[Artifact]:
-        """The images of the nearest ancestors' sets, nearest first."""
-        sets: list[ArtifactSet] = []
-        ancestors = await self._source.ancestors(snapshot.commit)
-        for start in range(0, len(ancestors), _ASKED_AT_ONCE):
-            batch = ancestors[start : start + _ASKED_AT_ONCE]
-            found = await asyncio.gather(*(self._find_ancestor_set(snapshot, ancestor) for ancestor in batch))
-            sets += [artifact_set for artifact_set in found if artifact_set is not None]
-            if sets:
-                break
-        return [artifact for artifact_set in sets for artifact in artifact_set.artifacts.values()]
-
-    async def _find_ancestor_set(self, snapshot: Snapshot, ancestor: str) -> ArtifactSet | None:
-        try:
-            return await self._publication.find_set(snapshot.blueprint, ancestor)
-        except (UserError, TagCollisionError):
-            return None  # a foreign or unreadable set is no help, and no harm
 
     def _stamp(self, snapshot: Snapshot, *stages: str) -> None:
         for stage in stages:

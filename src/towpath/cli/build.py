@@ -167,7 +167,7 @@ def _print(result: Result, layout: Path | None) -> None:
         if run.image is None:
             rows.append([name, tag, None, None, "failed", seconds])
         else:
-            digest = str(run.image.descriptor.digest)[:SHOWN_DIGEST]
+            digest = str((run.descriptor or run.image.descriptor).digest)[:SHOWN_DIGEST]
             rows.append([name, tag, digest, _format_size(run.image.size), _outcome(run), seconds])
     print_table(["SERVICE", "TAG", "DIGEST", "SIZE", "RESULT", "SECONDS"], rows)
     for run in result.runs:
@@ -184,6 +184,8 @@ def _print(result: Result, layout: Path | None) -> None:
 def _outcome(run: ServiceRun) -> str:
     if run.error is not None:
         return "failed"
+    if run.carried is not None:
+        return "carried"
     return "cached" if run.image is not None and run.image.cached else "built"
 
 
@@ -205,7 +207,7 @@ def _service_document(result: Result, run: ServiceRun) -> dict[str, Any]:
     return {
         "service": name,
         "reference": str(reference),
-        "digest": str(image.descriptor.digest) if image else "",
+        "digest": str(run.descriptor.digest) if run.descriptor else "",
         "size": image.size if image else 0,
         "result": _outcome(run),
         "seconds": round(run.seconds, 3),

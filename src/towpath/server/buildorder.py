@@ -49,12 +49,14 @@ class Found:
         changes: files of the work tree that no commit has; empty for a clean one.
         source_url: where the repository is found; empty when nowhere.
         repository: where the commit is read; None outside of Git.
+        trees: the repository as CI reads it, for a commit; None for a work tree.
     """
 
     order: Order
     changes: tuple[str, ...] = ()
     source_url: str = ""
     repository: GitRepository | None = None
+    trees: RepositoryTrees | None = None
 
 
 async def find_order(root: Path, wanted: Wanted, *, address: str, environ: Mapping[str, str]) -> Found:
@@ -88,10 +90,11 @@ async def find_order(root: Path, wanted: Wanted, *, address: str, environ: Mappi
             order = await _dirty_order(tree, repository, blueprint, chosen, commit, wanted, environ)
             return Found(order, changes or ("everything",), source_url, repository)
     blueprints = Blueprints(repository, default_name=platform_name(root.name), address=address)
-    snapshot = await RepositoryTrees(repository, blueprints, branch="").snapshot(commit)
+    trees = RepositoryTrees(repository, blueprints, branch="")
+    snapshot = await trees.snapshot(commit)
     snapshot = replace(snapshot, blueprint=_with_registry(snapshot.blueprint, wanted.registry))
     order = Order(snapshot, _choose(snapshot.blueprint, wanted.services), _tag(wanted, sha_tag(commit)))
-    return Found(order, (), source_url, repository)
+    return Found(order, (), source_url, repository, trees)
 
 
 async def _dirty_order(

@@ -9,12 +9,16 @@ from pathlib import Path
 from towpath.aio.clock import Clock
 from towpath.blueprint.model import DEFAULT_BASE, SCRATCH_BASE
 from towpath.build.cache import LayerCache
+from towpath.build.host_base import host_platform
 from towpath.ci.batch import Batch, Export, Watcher
 from towpath.ci.manual import ManualBuild
+from towpath.ci.planning import Planner
+from towpath.ci.publication import Publication
 from towpath.config import STATE_DIRECTORY
 from towpath.errors import NotFoundError
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
+from towpath.ociclient.client import RegistryClient
 from towpath.server.building import BUILD_DIRECTORY, make_attestor, make_builder
 from towpath.server.buildorder import Found
 from towpath.server.ci_adapters import ServiceBuilder
@@ -61,7 +65,7 @@ async def open_workshop(
     batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)
     try:
         with LayerCache(state / BUILD_DIRECTORY).staging() as workdir:
-            yield ManualBuild(batch, client, workdir=workdir)
+            yield ManualBuild(batch, client, workdir=workdir, planner=_planner(found, tools, client))
     finally:
         await client.close()
         if found.repository is not None:
@@ -80,6 +84,13 @@ def _registries(found: Found) -> set[str]:
     bases = {service.base for service in found.order.services} - {DEFAULT_BASE, SCRATCH_BASE}
     own = found.order.snapshot.blueprint.registry.partition("/")[0]
     return {own, *(Reference.parse(base).registry for base in bases)}
+
+
+def _planner(found: Found, tools: Tools, client: RegistryClient) -> Planner | None:
+    """What CI built is for this machine's platform; another one's images are taken from nowhere."""
+    if found.trees is None or tuple(tools.platforms) != (host_platform(),):
+        return None
+    return Planner(found.trees, Publication(client))
 
 
 def _export_of(found: Found) -> Export:
