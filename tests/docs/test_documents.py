@@ -73,6 +73,9 @@ def test_every_command_line_in_the_documents_can_be_parsed(document: Path) -> No
         command = towpath.get_command(context, name)
         assert command is not None, f"{document.name}: towpath {name}"
         words = re.split(r"&&|[|>]", rest)[0].split()
+        while isinstance(command, click.Group):
+            command = command.get_command(context, words.pop(0))
+            assert command is not None, f"{document.name}: towpath {name}{rest}"
         known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
         options = [word for word in words if word.startswith("-") and not word.lstrip("-").isdigit()]
         assert set(options) <= known | {"--help"}, f"{document.name}: towpath {name}{rest}"

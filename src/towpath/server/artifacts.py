@@ -30,8 +30,6 @@ from towpath.server.pullaccounts import PullAccount, PullAccounts
 from towpath.server.upstreams import Upstreams
 
 ROUNDS_FOR_RANDOM_SECRETS = 1
-# What the gate looks with: an environment's own account is opened by the pin that the gate decides about.
-GATE = "towpath-gate"
 
 
 class Artifacts:
@@ -77,11 +75,9 @@ class Artifacts:
             anonymous=[Grant(glob, frozenset({PULL})) for glob in self._manner.anonymous],
         )
         self._notifier: Notifier | None = None
-        self._clients: dict[str, RegistryClient] = {}
+        self._clients: dict[Credential, RegistryClient] = {}
         self._prefixes: dict[str, str] = {}
-        self._gate_secret = os.urandom(32).hex()
         self._add_account(ADMIN, credentials.admin_token, Grant("*"))
-        self._add_account(GATE, self._gate_secret, Grant("*", frozenset({PULL})))
         self.pull_accounts = PullAccounts(state, clock=clock, on_change=self._put_pull_account)
 
     async def start(self) -> None:
@@ -153,9 +149,10 @@ class Artifacts:
         """A client with the platform's own account; kept and closed here."""
         return self._client(ADMIN, self._credentials.admin_token)
 
-    def gate_client(self) -> RegistryClient:
-        """A client that may pull and nothing else, as an environment may what it pins; kept and closed here."""
-        return self._client(GATE, self._gate_secret)
+    def client_of(self, environment: str) -> RegistryClient:
+        """A client with an environment's newest secret, as a node has it; kept and closed here."""
+        account = self.pull_accounts.get(environment)
+        return self._client(account.name, account.current.secret)
 
     def pull_secret(self, environment: str) -> bytes:
         """The `.dockerconfigjson` of an environment."""
@@ -163,14 +160,15 @@ class Artifacts:
         return format_docker_config({self.host: Credential(account.name, account.current.secret)})
 
     def _client(self, account: str, secret: str) -> RegistryClient:
-        if account not in self._clients:
-            self._clients[account] = RegistryClient(
-                keyring=Keyring.of({self.host: Credential(account, secret)}),
+        credential = Credential(account, secret)
+        if credential not in self._clients:
+            self._clients[credential] = RegistryClient(
+                keyring=Keyring.of({self.host: credential}),
                 plain_http=self._manner.plain_http,
                 trust=self._manner.trust,
                 clock=self._clock,
             )
-        return self._clients[account]
+        return self._clients[credential]
 
     def _put_pull_account(self, account: PullAccount) -> None:
         stored = tuple(_store(one.secret, one.id, one.expires_at) for one in account.secrets)

@@ -362,8 +362,8 @@ class Platform:
         )
 
     async def _artifacts_of(self, environment: str) -> RegistryClient:
-        del environment  # what it may pull follows from the pin, which is what is being decided
-        return self._artifacts.gate_client()
+        await self._pull_secrets.follow(environment)
+        return self._artifacts.client_of(environment)
 
     def _stage_passed(self, commit: str, span: Span) -> None:
         self._stages.passed(commit, span)

@@ -10,10 +10,12 @@ way out or in meets a closed door.
 """
 
 import base64
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from towpath.blueprint.model import PULL_SECRET
+from towpath.errors import TowpathError
 from towpath.kube.objects import GVK, Object, find_path, key_of, namespace_of
 from towpath.oci.reference import InvalidReferenceError, Reference
 from towpath.reconcile.desired import Desired, DesiredSource
@@ -54,6 +56,11 @@ class WithPullSecrets:
         namespaces = frozenset(namespace_of(secret) for secret in missing)
         self._pinned[environment] = _Pinned(desired.revision, frozenset(repositories), namespaces)
         return replace(desired, objects=(*desired.objects, *missing))
+
+    async def follow(self, environment: str) -> None:
+        """Open what the overlay pins at this moment; one that cannot be read leaves open what is."""
+        with contextlib.suppress(TowpathError):
+            await self.resolve(environment)
 
     def settled(self, status: ApplicationStatus) -> None:
         """Take away what is pinned no longer, once what is pinned has been applied and is healthy."""

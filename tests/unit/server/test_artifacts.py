@@ -111,13 +111,19 @@ async def test_both_secrets_open_the_registry_while_one_replaces_the_other(runni
     await newer.close()
 
 
-async def test_the_gate_pulls_everything_and_pushes_nothing(running: Running) -> None:
+async def test_the_gate_looks_with_the_newest_secret_of_the_environment(running: Running) -> None:
     await running.push("home/sensor")
-    gate = running.artifacts.gate_client()
+    running.artifacts.pull_accounts.allow("dev", ["home/sensor"])
+    before = running.artifacts.client_of("dev")
+    running.artifacts.pull_accounts.rotate("dev")
+    running.artifacts.pull_accounts.retire("dev", expires_at=0.0)
+    after = running.artifacts.client_of("dev")
 
-    assert (await gate.manifest(running.reference("home/sensor"))).content == EMPTY_INDEX
+    assert (await after.manifest(running.reference("home/sensor"))).content == EMPTY_INDEX
+    with pytest.raises(PullError):
+        await before.manifest(running.reference("home/sensor"))
     with pytest.raises(PushError):
-        await gate.push_manifest(running.reference("home/sensor"), EMPTY_INDEX, MEDIA)
+        await after.push_manifest(running.reference("home/sensor"), EMPTY_INDEX, MEDIA)
 
 
 async def test_everybody_may_pull_what_the_user_has_opened(running: Running) -> None:
@@ -132,8 +138,8 @@ async def test_everybody_may_pull_what_the_user_has_opened(running: Running) -> 
 
 async def test_clients_are_made_once(running: Running) -> None:
     assert running.artifacts.client() is running.artifacts.client()
-    assert running.artifacts.gate_client() is running.artifacts.gate_client()
-    assert running.artifacts.gate_client() is not running.artifacts.client()
+    assert running.artifacts.client_of("dev") is running.artifacts.client_of("dev")
+    assert running.artifacts.client_of("dev") is not running.artifacts.client()
 
 
 async def test_it_serves_its_own_address_only(running: Running) -> None:

@@ -9,6 +9,7 @@ import pytest
 from fakes.clock import VirtualClock
 from fakes.reconciling import DesiredStates
 from towpath.blueprint.model import PULL_SECRET
+from towpath.errors import UserError
 from towpath.kube.objects import Object, ObjectKey
 from towpath.reconcile.desired import Desired
 from towpath.reconcile.status import ApplicationStatus
@@ -117,6 +118,13 @@ async def test_more_is_open_at_once_and_less_only_when_all_of_it_runs(world: Wor
     assert world.open == ["home/clock", "home/lamp"]
     world.settle(ready=True, revision="b" * 40)
     assert world.open == ["home/clock"]
+
+
+async def test_an_overlay_that_cannot_be_read_leaves_open_what_is(world: World) -> None:
+    await world.resolve(workload("a", image=f"{HOST}/home/lamp:v1"))
+    world.source.states["dev"] = UserError("overlay dev was not rendered")
+    await world.pull_secrets.follow("dev")
+    assert world.open == ["home/lamp"]
 
 
 async def test_where_it_is_to_be_is_not_known_before_it_was_resolved(world: World) -> None:
