@@ -8,6 +8,7 @@ from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.index import BuiltIndex, compose_index
+from towpath.build.parallel import run_all
 from towpath.build.pusher import OnSent, ignore_sent
 from towpath.ci.ports import BuildJob, Snapshot
 from towpath.oci.descriptor import Descriptor
@@ -90,11 +91,16 @@ class BuiltService:
     async def push(self, repository: Reference, *, on_sent: OnSent = ignore_sent) -> None:
         """Put it into a repository by digest, with what attests it; no tag moves before both are there."""
         for request, image in self.images:
-            await self.builder.push(image, repository, on_sent=on_sent)
-            if self.attestor is not None:
-                self.unattested += await self.attestor.attach(request, image, repository)
+            await run_all(
+                [self.builder.push(image, repository, on_sent=on_sent), self._attest(request, image, repository)]
+            )
         if len(self.images) > 1:
             await self.builder.push(self.whole, repository, on_sent=on_sent)
+
+    async def _attest(self, request: BuildRequest, image: BuiltImage, repository: Reference) -> None:
+        """While the image is on its way: its digest is known, and a subject may follow what is attached to it."""
+        if self.attestor is not None:
+            self.unattested += await self.attestor.attach(request, image, repository)
 
 
 class ServiceBuilder:
