@@ -1,5 +1,6 @@
 """The suite on Towpath's registry: nothing fails, nothing is skipped. `record_property` feeds docs/conformance.md."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -13,7 +14,11 @@ from conformance.registry.report import format_summary
 from conformance.registry.results import Outcome, Results
 from conformance.registry.suite import run_suite
 from conformance.registry.wire import Target
+from fakes.registry import serve_registry
 from fakes.registry_process import TESTS, run_registry
+from towpath.aio.clock import SystemClock
+from towpath.http.certificates import ensure_certificates
+from towpath.http.server import Listener
 
 
 @pytest.mark.parametrize("version", list(Version))
@@ -28,6 +33,18 @@ def test_our_registry_conforms(
     assert (counts[Outcome.FAIL], counts[Outcome.ERROR], counts[Outcome.SKIP]) == (0, 0, 0), format_summary(results)
     assert counts[Outcome.PASS] > 800
     assert all(results.find_facet(facet) for facet in facets_of(version))
+
+
+async def test_a_registry_over_tls_is_examined_with_its_certificate(tmp_path: Path) -> None:
+    now = SystemClock().now()
+    files = ensure_certificates(tmp_path / "served", names=["127.0.0.1"], now=now, authority=tmp_path / "ca")
+    async with serve_registry(tmp_path / "registry") as server:
+        listener = Listener(server.app, certificate=files.certificate, key=files.key)
+        await listener.start()
+        target = Target(listener.url, "admin", "admin-secret", str(tmp_path / "ca" / "ca.crt"))
+        results = await asyncio.to_thread(run_suite, target, Version.DEV, seed="towpath", only=("image",))
+        await listener.close()
+    assert results.totals()[Outcome.PASS] == len(results.checks) > 0, format_summary(results)
 
 
 def test_the_suite_is_a_program_of_its_own(tmp_path: Path) -> None:

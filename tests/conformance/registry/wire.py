@@ -5,6 +5,7 @@ answer should be is said in `expectations`.
 """
 
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -58,7 +59,7 @@ class Wire:
         self._target = target
         self._authorizations: dict[tuple[str, str], str] = {}
         self._client = httpx.Client(
-            verify=target.ca or True,
+            verify=ssl.create_default_context(cafile=target.ca or None),
             timeout=60,
             headers={"Accept": ACCEPTED, "Accept-Encoding": "identity", "User-Agent": "registry-conformance"},
         )
