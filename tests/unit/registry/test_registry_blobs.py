@@ -59,6 +59,10 @@ async def test_a_known_blob_is_not_sent_again(api: Api, etag: str) -> None:
         ("bytes=0-9", 206, CONTENT, "bytes 0-9/10"),
         ("bytes=10-", 416, None, "bytes */10"),
         ("bytes=99-100", 416, None, "bytes */10"),
+        ("bytes=" + "9" * 60 + "-", 416, None, "bytes */10"),
+        ("bytes=0-" + "9" * 60, 206, CONTENT, "bytes 0-9/10"),
+        ("bytes=-" + "9" * 60, 206, CONTENT, "bytes 0-9/10"),
+        ("bytes=" + "9" * 500 + "-", 200, CONTENT, None),
         ("bytes=-0", 416, None, "bytes */10"),
         ("bytes=5-4", 416, None, "bytes */10"),
         ("bytes=-", 200, CONTENT, None),
@@ -75,6 +79,13 @@ async def test_a_range_of_a_blob(
     if content is not None:
         assert response.content == content
         assert response.headers["content-length"] == str(len(content))
+
+
+@pytest.mark.parametrize(("validator", "status"), [(f'"{DIGEST}"', 206), ('"other"', 200), (str(DIGEST), 200)])
+async def test_a_range_of_other_content_is_left_aside(api: Api, validator: str, status: int) -> None:
+    await api.push_blob(CONTENT)
+    response = await api.ask("GET", PATH, range="bytes=4-", if_range=validator)
+    assert (response.status_code, response.content) == (status, CONTENT[4:] if status == 206 else CONTENT)
 
 
 async def test_a_range_across_pieces(api: Api) -> None:

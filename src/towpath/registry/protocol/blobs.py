@@ -13,7 +13,7 @@ from towpath.oci.errors import ErrorCode
 from towpath.registry.errors import RegistryError
 from towpath.registry.protocol.exchange import API_VERSION, Exchange, answer
 
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=([0-9]{0,64})-([0-9]{0,64})")
 OCTETS = "application/octet-stream"
 
 
@@ -66,7 +66,9 @@ async def read_blob(exchange: Exchange) -> Response:
     request = exchange.request
     if matches_etag(request.headers.get("if-none-match", ""), str(digest)):
         return answer(304, headers)
-    part = _parse_range(request.headers.get("range", ""), size)
+    # A range is for who has the rest of just this content (RFC 9110, 13.1.5).
+    same = request.headers.get("if-range", f'"{digest}"') == f'"{digest}"'
+    part = _parse_range(request.headers.get("range", "") if same else "", size)
     if part is not None and part[0] >= part[1]:
         message = f"range {request.headers['range'][:64]!r} is outside of {size} bytes"
         raise RegistryError(ErrorCode.SIZE_INVALID, message, status=416, headers={"Content-Range": f"bytes */{size}"})
