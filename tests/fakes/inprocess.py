@@ -11,7 +11,7 @@ import httpx
 from fakes.lab import lab_files
 from fakes.platform import PATIENCE_SECONDS, free_ports
 from fakes.worktree import Worktree
-from towpath.aio.clock import SystemClock
+from towpath.aio.clock import Clock, SystemClock
 from towpath.config import Settings
 from towpath.server import credentials
 from towpath.server.platform import Endpoints, Platform
@@ -20,13 +20,13 @@ from towpath.server.platform import Endpoints, Platform
 class InProcess:
     """A platform that runs in this event loop; an asynchronous context manager."""
 
-    def __init__(self, directory: Path, **options: Any) -> None:
+    def __init__(self, directory: Path, *, clock: Clock | None = None, **options: Any) -> None:
         """Make it. `options` are those of `Settings`; the ports are free ones unless named."""
         port, kube_port = free_ports(2)
         directory.mkdir(parents=True, exist_ok=True)
         self.settings = Settings(directory, **{"port": port, "kube_port": kube_port, **options})
         self.settings.state.mkdir(mode=0o700, exist_ok=True)
-        self.platform = Platform(self.settings, clock=SystemClock())
+        self.platform = Platform(self.settings, clock=clock or SystemClock())
         self.endpoints: Endpoints
         self._client: httpx.AsyncClient
 
