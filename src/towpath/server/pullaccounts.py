@@ -15,7 +15,7 @@ from typing import Any
 
 from towpath.aio.clock import Clock
 from towpath.aio.files import write_durably
-from towpath.errors import NotFoundError, UserError
+from towpath.errors import NotFoundError, TowpathError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,13 @@ class PullAccounts:
             "version": FORMAT,
             "accounts": [_format(one) for one in ({**self._accounts, account.environment: account}).values()],
         }
-        write_durably(self._path, json.dumps(document, indent=2).encode() + b"\n", mode=0o600)
+        try:
+            write_durably(self._path, json.dumps(document, indent=2).encode() + b"\n", mode=0o600)
+        except OSError as error:
+            raise TowpathError(
+                f"pull account of {account.environment} cannot be kept ({type(error).__name__}): {error.strerror}",
+                hint="free some disk space; what was kept before is unchanged",
+            ) from error
         self._accounts[account.environment] = account
         self._on_change(account)
 

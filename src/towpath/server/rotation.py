@@ -99,7 +99,7 @@ class Rotation:
 
         Raises:
             NotFoundError: there is no such environment.
-            OSError: the new secret cannot be kept; the old one stays.
+            TowpathError: the new secret cannot be kept; the old one stays.
         """
         names = [environment] if environment else [account.environment for account in self._accounts.all]
         for name in names:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import START, VirtualClock
-from towpath.errors import NotFoundError, UserError
+from towpath.errors import NotFoundError, TowpathError, UserError
 from towpath.server.pullaccounts import FILE, PullAccount, PullAccounts
 
 
@@ -116,3 +116,14 @@ def test_a_file_of_another_version_is_left_alone(world: World) -> None:
     (world.state / FILE).write_text(json.dumps(document))
     with pytest.raises(UserError, match="it has version 2, expected 1"):
         world.open()
+
+
+def test_a_change_that_cannot_be_kept_is_not_made(world: World) -> None:
+    world.accounts.allow("dev", ["home/lamp"])
+    before, told = world.accounts.get("dev"), len(world.told)
+    (world.state / FILE).unlink()
+    (world.state / FILE).mkdir()
+    with pytest.raises(TowpathError, match="cannot be kept"):
+        world.accounts.rotate("dev")
+    assert world.accounts.get("dev") == before
+    assert len(world.told) == told
