@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 
@@ -23,27 +24,35 @@ def find_docker_registry() -> str | None:
 def run_docker_registry(home: Path) -> Iterator[str]:
     """Run it on this directory, with deletion enabled and no accounts; yields its URL."""
     home.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    (home / "config.yml").write_text(
-        "version: 0.1\nlog: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {home}/data}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
     with (home / "log").open("w") as log:
+        url, daemon = _start(home, log)
+        try:
+            yield url
+        finally:
+            daemon.terminate()
+            daemon.wait()
+
+
+def _start(home: Path, log: IO[str]) -> "tuple[str, subprocess.Popen[bytes]]":
+    """Start it on a free port, and on another one when that was taken meanwhile: it cannot choose one itself."""
+    give_up = time.monotonic() + SECONDS_TO_START
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        (home / "config.yml").write_text(
+            "version: 0.1\nlog: {level: error}\n"
+            f"storage: {{filesystem: {{rootdirectory: {home}/data}}, delete: {{enabled: true}}}}\n"
+            f"http: {{addr: '127.0.0.1:{port}'}}\n"
+        )
         daemon = subprocess.Popen(["docker-registry", "serve", home / "config.yml"], stdout=log, stderr=log)
-    try:
-        give_up = time.monotonic() + SECONDS_TO_START
-        while not _answers(url):
-            assert daemon.poll() is None, (home / "log").read_text()
+        while daemon.poll() is None:
+            if _answers(url):
+                return url, daemon
             assert time.monotonic() < give_up, (home / "log").read_text()
             time.sleep(0.02)
-        yield url
-    finally:
-        daemon.terminate()
-        daemon.wait()
+        assert "address already in use" in (home / "log").read_text(), (home / "log").read_text()
 
 
 def version_of_docker_registry() -> str:
