@@ -26,13 +26,9 @@ async def failed_pull(world: World, name: str, image: str, **spec: object) -> st
     world.record("text", text.replace(world.lab.host, "registry.test").replace("0" * 64, "…"))
     assert pod_health(seen).status is Health.DEGRADED
     assert text in pod_health(seen).message
-    later = await world.wait_for(name, waits_for("ImagePullBackOff"))
-    assert waiting(later)["message"] == f'Back-off pulling image "{image}": ErrImagePull: {text}'
     assert await world.wait_for_event(name, "Pulling") == f'Pulling image "{image}"'
     await world.wait_for_event(name, "Failed", f'Failed to pull image "{image}": {text}')
     await world.wait_for_event(name, "Failed", "Error: ErrImagePull")
-    await world.wait_for_event(name, "Failed", "Error: ImagePullBackOff")
-    assert await world.wait_for_event(name, "BackOff") == f'Back-off pulling image "{image}"'
     return text
 
 
@@ -46,6 +42,16 @@ async def test_what_is_not_in_the_registry_is_not_found(world: World, name: str)
     image = world.lab.image(name)
     text = await failed_pull(world, "absent", image)
     assert text == f"rpc error: code = NotFound desc = {head(image)}{image}: not found"
+
+
+async def test_after_a_failed_pull_the_node_backs_off_and_repeats_why(world: World) -> None:
+    await world.create_secret("reader")
+    image = world.lab.image("lab/app:later")
+    text = await failed_pull(world, "later", image)
+    later = await world.wait_for("later", waits_for("ImagePullBackOff"))
+    assert waiting(later)["message"] == f'Back-off pulling image "{image}": ErrImagePull: {text}'
+    await world.wait_for_event("later", "Failed", "Error: ImagePullBackOff")
+    assert await world.wait_for_event("later", "BackOff") == f'Back-off pulling image "{image}"'
 
 
 async def test_a_wrong_password_is_told_as_a_refused_token(world: World) -> None:
