@@ -29,6 +29,10 @@ _DRIVER_FAILED = re.compile(
     r"(?i)overlay.{0,80}(not supported|is not|cannot|permission|invalid)|mount_program|fuse-overlayfs|"
     r"prerequisites for driver|graph driver"
 )
+# What a user without a range of ids in /etc/subuid is told, in several ways.
+_IDS_MISSING = re.compile(
+    r"(?i)no sub[ug]id ranges|supplemental groups list: operation not permitted|insufficient UIDs"
+)
 # The runtime, instead of the step that it was to run.
 _RUNTIME_FAILED = re.compile(
     r"(?i)creating container for|container create (message|failed)|no (oci )?runtime|cgroup|rlimit|newuidmap|"
@@ -183,10 +187,13 @@ class Buildah:
         )
 
     def _failed(self, build: DockerfileBuild, ended: Ended) -> EngineFailedError:
+        hint = "mend the step that failed, and push or build again"
+        if _IDS_MISSING.search("\n".join(ended.lines)):
+            hint = "give this user a range of ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
         return EngineFailedError(
             f"{build.dockerfile} could not be built (EngineFailed): {self.name} {self.version} ended with "
             f"{ended.returncode}\n{format_lines(ended.lines)}",
-            hint="mend the step that failed; `towpath build` in the service's repository tries again",
+            hint=hint,
         )
 
 

@@ -69,6 +69,15 @@ async def test_a_step_that_fails_is_an_error_with_its_last_words(
     assert len(program.calls) == 1
 
 
+async def test_a_user_without_a_range_of_ids_is_told_how_to_get_one(
+    engine: Buildah, program: EngineProgram, tmp_path: Path
+) -> None:
+    program.answer({"build": (1, "error setting supplemental groups list: operation not permitted")})
+    with pytest.raises(EngineFailedError) as caught:
+        await engine.build(asked(tmp_path), tmp_path / "layout", lambda _line: None)
+    assert "--add-subuids" in caught.value.hint
+
+
 async def test_an_export_that_fails_is_an_error(engine: Buildah, program: EngineProgram, tmp_path: Path) -> None:
     program.answer({"push": (1, "no space left on device")})
     with pytest.raises(EngineFailedError, match="no space left"):
