@@ -1,11 +1,12 @@
 """Fixtures of the suites that need a control plane of our own, not only some cluster."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubernetes.build import NotBuildableError, ensure_built
+from kubernetes.build import NotBuildableError, ensure_built, find_built
 from kubernetes.control_plane import ControlPlane, running_control_plane
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
@@ -14,6 +15,9 @@ from towpath.kubeclient.target import load_target
 @pytest.fixture(scope="session")
 def control_plane_binary() -> Path:
     """The binary with all components."""
+    if os.environ.get("KUBECONFIG") and find_built() is None:
+        # Who brings a cluster is not made to compile another one for half an hour, unasked.
+        pytest.skip("NOT RUN: needs a control plane of its own, beside your cluster: `make kubernetes` builds it")
     try:
         return ensure_built()
     except NotBuildableError as error:
@@ -29,8 +33,16 @@ def own_control_plane(control_plane_binary: Path, tmp_path: Path) -> Iterator[Co
 
 
 @pytest.fixture(scope="session")
-def api_alone(control_plane_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """etcd and kube-apiserver without controllers: whatever changes there, the test has changed."""
+def shared_control_plane(
+    control_plane_binary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """etcd and kube-apiserver without controllers, for all tests: whatever changes there, a test has changed."""
     del control_plane_binary
     with running_control_plane(tmp_path_factory.mktemp("api-alone"), controllers=False) as plane:
-        yield load_target(plane.kubeconfig, environ={})
+        yield plane
+
+
+@pytest.fixture
+def api_alone(shared_control_plane: ControlPlane) -> Target:
+    """The shared control plane as its administrator reaches it."""
+    return load_target(shared_control_plane.kubeconfig, environ={})

@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -70,12 +70,12 @@ class Request:
 
     `repeat=False` is for a request that must reach the peer once at most: part of its body may have had its effect.
     `idempotent` says so where the method does not, `retried` names the statuses where the usual ones do not fit, and
-    `timeout_seconds` replaces the client's for this request.
+    `timeout_seconds` replaces the client's for this request. A header with several values is sent several times.
     """
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     body: bytes | OpenBody = b""
     length: int | None = None
     repeat: bool = True
@@ -197,9 +197,13 @@ class HttpClient:
         import httpx  # noqa: PLC0415 - at the top it would cost every command 80 ms
 
         engine = self._engine_for(request.url)
-        headers = dict(request.headers)
+        headers = [
+            (name, text)
+            for name, value in request.headers.items()
+            for text in ((value,) if isinstance(value, str) else value)
+        ]
         if request.length is not None:
-            headers["Content-Length"] = str(request.length)
+            headers.append(("Content-Length", str(request.length)))
         content = request.body if isinstance(request.body, bytes) else request.body()
         try:
             built = engine.build_request(
@@ -230,8 +234,9 @@ class HttpClient:
                 trust_env=not plain,
                 # Unlimited: a watch holds its connection for ever, and a hundred of them must not stop a request.
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-                # A proxy of the environment is for the outside; loopback is never reached through it.
-                mounts=dict.fromkeys(_LOOPBACK_MOUNTS),
+                # A proxy of the environment is for the outside; loopback is never reached through it, unlike through
+                # one that was named for this peer.
+                mounts=None if self._route.proxy else dict.fromkeys(_LOOPBACK_MOUNTS),
                 headers={"User-Agent": "towpath", "Accept-Encoding": "identity"},
             )
         return self._engines[plain]

@@ -60,7 +60,9 @@ class User:
     key_file: str = ""
     exec: ExecPlugin | None = None
     impersonate: str = ""
+    impersonate_uid: str = ""
     impersonate_groups: tuple[str, ...] = ()
+    impersonate_extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,11 @@ def parse_user(entry: Entry) -> User:
     groups = entry.body.get("as-groups") or []
     if not isinstance(groups, list):
         raise entry.fault("as-groups must be a list")
+    extra = entry.body.get("as-user-extra") or {}
+    if not isinstance(extra, dict) or not all(isinstance(values, list) for values in extra.values()):
+        raise entry.fault("as-user-extra must be a mapping of lists")
+    if (groups or extra or entry.text("as-uid")) and not entry.text("as"):
+        raise entry.fault("as-uid, as-groups and as-user-extra need `as`: whom to act as")
     plugin = entry.body.get("exec")
     token_file = entry.path("tokenFile")
     return User(
@@ -220,7 +227,9 @@ def parse_user(entry: Entry) -> User:
         key_file=key_file,
         exec=_parse_exec(Entry(entry.name, entry.source, plugin), entry) if isinstance(plugin, dict) else None,
         impersonate=entry.text("as"),
+        impersonate_uid=entry.text("as-uid"),
         impersonate_groups=tuple(map(str, groups)),
+        impersonate_extra={str(name): tuple(map(str, values)) for name, values in extra.items()},
     )
 
 

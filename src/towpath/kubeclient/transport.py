@@ -8,9 +8,10 @@ Rules:
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from towpath.aio.clock import Clock
 from towpath.errors import RemoteError
@@ -18,7 +19,7 @@ from towpath.http.client import HttpClient, Request, Response, Route
 from towpath.kube.errors import ApiError, ServiceUnavailableError, UnauthorizedError
 from towpath.kubeclient.credentials import Credentials, CredentialSource
 from towpath.kubeclient.gate import FairGate
-from towpath.kubeclient.kubeconfig import Target
+from towpath.kubeclient.kubeconfig import Target, User
 from towpath.kubeclient.request import PreparedRequest
 from towpath.kubeclient.response import parse_error
 from towpath.kubeclient.tls import create_tls_context
@@ -60,9 +61,9 @@ class Transport:
         self._clock = clock
         self._gate = FairGate(concurrency)
         self._connections: HttpClient | None = None
+        self._retired: HttpClient | None = None
         self._certificate = b""
-        user = target.user
-        self._impersonation = {"Impersonate-User": user.impersonate} if user.impersonate else {}
+        self._impersonation = _impersonation(target.user)
 
     async def send(self, prepared: PreparedRequest) -> Answer:
         """Send and read the answer. Raises ApiError."""
@@ -87,9 +88,11 @@ class Transport:
 
     async def close(self) -> None:
         """Close all connections; streams that are open break off."""
-        if self._connections is not None:
-            await self._connections.close()
-            self._connections = None
+        retired, self._retired = self._retired, None
+        connections, self._connections = self._connections, None
+        for client in (retired, connections):
+            if client is not None:
+                await client.close()
 
     async def _exchange(self, prepared: PreparedRequest) -> Answer:
         response = await self._open(prepared)
@@ -119,7 +122,7 @@ class Transport:
             timeout_seconds=timeout_seconds,
         )
         try:
-            response = await self._connect(credentials).send(request)
+            response = await (await self._connect(credentials)).send(request)
             if response.status < 300:
                 return response
             async with response:
@@ -128,23 +131,32 @@ class Transport:
             raise self._unavailable(error) from error
         raise parse_error(response.status, content)
 
-    def _connect(self, credentials: Credentials) -> HttpClient:
-        # A plugin may bring a new certificate; connections made with the old one end by themselves when idle.
-        if self._connections is None or self._certificate != credentials.certificate:
-            cluster = self._target.cluster
-            secure = cluster.server.startswith("https://")
-            tls = create_tls_context(cluster, certificate=credentials.certificate, key=credentials.key)
+    async def _connect(self, credentials: Credentials) -> HttpClient:
+        """The connections made with this certificate."""
+        current, retired = self._connections, None
+        if current is None or self._certificate != credentials.certificate:
+            # A plugin has brought a new certificate. What is under way over connections made with the old one may end,
+            # until there is a newer one still: no stream lives as long as a certificate.
+            retired, self._retired = self._retired, current
+            current = self._connections = self._make_connections(credentials)
             self._certificate = credentials.certificate
-            self._connections = HttpClient(
-                timeout_seconds=TIMEOUT_SECONDS,
-                attempts=ATTEMPTS,
-                clock=self._clock,
-                route=Route(tls if secure else None, cluster.tls_server_name, cluster.proxy_url),
-            )
-        return self._connections
+        if retired is not None:
+            await retired.close()
+        return current
 
-    def _headers(self, prepared: PreparedRequest, credentials: Credentials) -> dict[str, str]:
-        headers = {"Accept": "application/json", **self._impersonation}
+    def _make_connections(self, credentials: Credentials) -> HttpClient:
+        cluster = self._target.cluster
+        secure = cluster.server.startswith("https://")
+        tls = create_tls_context(cluster, certificate=credentials.certificate, key=credentials.key)
+        return HttpClient(
+            timeout_seconds=TIMEOUT_SECONDS,
+            attempts=ATTEMPTS,
+            clock=self._clock,
+            route=Route(tls if secure else None, cluster.tls_server_name, cluster.proxy_url),
+        )
+
+    def _headers(self, prepared: PreparedRequest, credentials: Credentials) -> Mapping[str, str | Sequence[str]]:
+        headers: dict[str, str | Sequence[str]] = {"Accept": "application/json", **self._impersonation}
         if credentials.authorization:
             headers["Authorization"] = credentials.authorization
         if prepared.body:
@@ -162,3 +174,18 @@ class Transport:
         failure = ServiceUnavailableError(f"{self._target.cluster.server}: {error.message}")
         failure.hint = error.hint
         return failure
+
+
+def _impersonation(user: User) -> dict[str, str | Sequence[str]]:
+    """The headers by which one user acts as another."""
+    headers: dict[str, str | Sequence[str]] = {}
+    if user.impersonate:
+        headers["Impersonate-User"] = user.impersonate
+    if user.impersonate_uid:
+        headers["Impersonate-Uid"] = user.impersonate_uid
+    if user.impersonate_groups:
+        headers["Impersonate-Group"] = user.impersonate_groups
+    for name, values in user.impersonate_extra.items():
+        # A header's name has no room for all of a key's characters (client-go escapes the same way).
+        headers[f"Impersonate-Extra-{quote(name, safe='')}"] = values
+    return headers

@@ -102,8 +102,16 @@ def test_a_plugin_without_a_slash_is_looked_up_on_the_path() -> None:
 
 
 def test_impersonation_is_read() -> None:
-    user = parse(document(user={"as": "jane", "as-groups": ["dev", "ops"]})).select().user
-    assert (user.impersonate, user.impersonate_groups) == ("jane", ("dev", "ops"))
+    asked = {"as": "jane", "as-uid": "7", "as-groups": ["dev", "ops"], "as-user-extra": {"reason": ["duty"]}}
+    user = parse(document(user=asked)).select().user
+    assert (user.impersonate, user.impersonate_uid, user.impersonate_groups) == ("jane", "7", ("dev", "ops"))
+    assert user.impersonate_extra == {"reason": ("duty",)}
+
+
+@pytest.mark.parametrize("asked", [{"as-groups": ["dev"]}, {"as-uid": "7"}, {"as": "jane", "as-user-extra": ["duty"]}])
+def test_impersonation_that_names_nobody_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(KubeconfigError, match="as-"):
+        parse(document(user=asked)).select()
 
 
 def test_the_first_file_to_name_something_wins() -> None:
