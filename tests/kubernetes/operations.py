@@ -94,11 +94,8 @@ class Generator:
     def direct(self, body: Any) -> None:
         """Put the directives of strategic merge into some lists and mappings."""
         if isinstance(body, dict):
-            for key, value in body.items():
-                if key != "metadata":
-                    self.direct(value)
-            if "metadata" in body:
-                return
+            for value in body.values():
+                self.direct(value)
             if "containers" in body and self.chance(0.3):
                 body["containers"] = [{"$patch": "delete", "name": self.pick("main", "side")}]
             elif self.chance(0.05):
@@ -123,13 +120,29 @@ class Generator:
         obj.update(self._bodies()[gvk]())
         if self.chance(0.05):
             obj[self.pick("spec", "unknown", "status")] = self.pick({"stray": 1}, "text")
+        if self.chance(0.1):
+            self.nullify({key: value for key, value in obj.items() if key not in {"apiVersion", "kind", "metadata"}})
+            self.nullify(metadata.get("labels", {}))
         return obj
 
     def status(self, gvk: GVK) -> Any:
         """A status."""
         if gvk in {DEPLOYMENT, STATEFUL_SET}:
-            return {"observedGeneration": self.pick(1, 2), "replicas": self.pick(1, 3)}
+            counts = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas", "collisionCount")
+            return {"observedGeneration": self.pick(1, 2), **{name: self.pick(0, 1, 3) for name in self.some(*counts)}}
+        if gvk == JOB:
+            return self._job_status()
         return {"stray": 1} if self.chance(0.2) else {}
+
+    def _job_status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {name: self.pick(0, 1, 2) for name in self.some("active", "ready", "failed")}
+        kinds = self.some("Complete", "Failed", "SuccessCriteriaMet", "FailureTarget", "Suspended")
+        self.maybe(
+            status, "conditions", lambda: [{"type": kind, "status": self.pick("True", "False")} for kind in kinds], 0.4
+        )
+        self.maybe(status, "startTime", lambda: self.pick("2026-01-31T09:30:00Z", "2026-01-31T09:35:00Z"), 0.4)
+        self.maybe(status, "completionTime", lambda: self.pick("2026-01-31T09:31:00Z", "2026-01-31T09:36:00Z"), 0.2)
+        return status
 
     def _bodies(self) -> dict[GVK, Callable[[], dict[str, Any]]]:
         return {
@@ -154,7 +167,7 @@ class Generator:
         body: dict[str, Any] = {}
         self.maybe(body, "type", lambda: self.pick("Opaque", "towpath.test/own"), 0.3)
         self.maybe(body, "stringData", lambda: self.words("s", "t"), 0.3)
-        self.maybe(body, "data", lambda: self.words("YWJj", "ZGVm"), 0.7)
+        self.maybe(body, "data", lambda: self.words("YWJj", "ZGVm", "no base64" if self.chance(0.05) else "YWJj"), 0.7)
         return body
 
     def _service(self) -> dict[str, Any]:
@@ -162,7 +175,7 @@ class Generator:
         self.maybe(spec, "selector", lambda: self.words("1", "2"), 0.7)
         self.maybe(spec, "type", lambda: self.pick("ClusterIP", "Wrong"), 0.1)
         self.maybe(spec, "clusterIP", lambda: "None", 0.15)
-        self.maybe(spec, "publishNotReadyAddresses", lambda: True, 0.1)
+        self.maybe(spec, "publishNotReadyAddresses", lambda: self.chance(0.5), 0.1)
         self.maybe(spec, "sessionAffinity", lambda: self.pick("None", "ClientIP"), 0.1)
         return {"spec": spec}
 
@@ -176,7 +189,7 @@ class Generator:
     def _deployment(self) -> dict[str, Any]:
         spec = self._workload()
         self.maybe(spec, "strategy", self._strategy, 0.2)
-        self.maybe(spec, "paused", lambda: True, 0.1)
+        self.maybe(spec, "paused", lambda: self.chance(0.5), 0.1)
         self.maybe(spec, "progressDeadlineSeconds", lambda: self.pick(600, 1, 0), 0.1)
         return {"spec": spec}
 
@@ -201,7 +214,7 @@ class Generator:
         spec: dict[str, Any] = {"selector": {"matchLabels": {"app": "x"}}, "template": self._template(labels)}
         self.maybe(spec, "replicas", lambda: self.pick(0, 1, 2, -1 if self.chance(0.1) else 3), 0.7)
         self.maybe(spec, "revisionHistoryLimit", lambda: self.pick(0, 5), 0.1)
-        self.maybe(spec, "minReadySeconds", lambda: self.pick(1, 5), 0.1)
+        self.maybe(spec, "minReadySeconds", lambda: self.pick(0, 1, 5), 0.1)
         if self.chance(0.05):
             spec["selector"] = self.pick({}, {"matchExpressions": [{"key": "app", "operator": "In", "values": ["x"]}]})
         if self.chance(0.03):
@@ -212,6 +225,7 @@ class Generator:
         template = self._template({})
         template["spec"]["restartPolicy"] = self.pick("Never", "OnFailure", "Always" if self.chance(0.1) else "Never")
         spec: dict[str, Any] = {"template": template}
+        self.maybe(spec, "suspend", lambda: self.chance(0.7), 0.4)
         self.maybe(spec, "completions", lambda: self.pick(1, 2), 0.2)
         self.maybe(spec, "parallelism", lambda: self.pick(1, 2), 0.2)
         self.maybe(spec, "backoffLimit", lambda: self.pick(0, 3), 0.2)
@@ -250,13 +264,19 @@ class Generator:
         env: dict[str, Any] = {"name": self.pick("A", "B", "C")}
         if self.chance(0.2):
             reference = self.pick(
-                {"fieldRef": {"fieldPath": self.pick("metadata.name", "status.podIP")}},
+                {
+                    "fieldRef": {
+                        "fieldPath": self.pick(
+                            "metadata.name", "status.podIP", "spec.stray" if self.chance(0.1) else "metadata.uid"
+                        )
+                    }
+                },
                 {"configMapKeyRef": {"name": "one", "key": "a"}},
                 {"secretKeyRef": {"name": "one", "key": "a", "optional": True}},
                 {"resourceFieldRef": {"resource": "limits.cpu"}},
             )
             return {**env, "valueFrom": reference}
-        self.maybe(env, "value", lambda: self.pick("1", "x"), 0.9)
+        self.maybe(env, "value", lambda: self.pick("1", "x", ""), 0.9)
         return env
 
     def _port(self) -> dict[str, Any]:
@@ -281,8 +301,8 @@ class Generator:
             {},
         )
         probe = dict(probe)
-        self.maybe(probe, "periodSeconds", lambda: self.pick(1, 5, -1), 0.3)
-        self.maybe(probe, "initialDelaySeconds", lambda: self.pick(2, 3), 0.2)
+        self.maybe(probe, "periodSeconds", lambda: self.pick(0, 1, 5, -1), 0.3)
+        self.maybe(probe, "initialDelaySeconds", lambda: self.pick(0, 2, 3), 0.2)
         return probe
 
     def _volumes(self) -> list[dict[str, Any]]:

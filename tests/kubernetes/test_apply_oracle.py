@@ -20,6 +20,7 @@ from towpath.kube.apply.zero import zero_object
 from towpath.kube.canonical import with_canonical_quantities
 from towpath.kube.errors import ApiError
 from towpath.kube.objects import Object, clone, gvk_of
+from towpath.kube.problems import ProblemKind
 from towpath.kube.schema import Schema
 
 pytestmark = pytest.mark.kubernetes
@@ -97,6 +98,8 @@ def test_apply_does_what_upstream_does(seed: int, oracle: Oracle) -> None:
     for step in range(STEPS):
         whole = generator.object(gvk, "one")
         config = prune(generator, {key: value for key, value in whole.items() if key not in UNTRACKED})
+        if any(problem.kind is ProblemKind.VALUE for problem in SCHEMA.problems(config)):
+            continue  # found out by reading the result, which is no part of structured-merge-diff
         manager, force = generator.pick("alice", "bob", "carol"), generator.chance(0.4)
         told = f"seed {seed}, step {step}: {manager} force={force} {config}"
         theirs = oracle.apply(clone(live), config, manager, force=force)

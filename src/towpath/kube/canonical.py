@@ -1,6 +1,6 @@
 """Objects as the API server stores them: what decoding into Go's structs and encoding again does to a document.
 
-Unknown fields, nulls and empty collections vanish (an empty struct such as `emptyDir: {}` stays: it says something),
+Unknown and null fields and empty collections vanish (an empty struct such as `emptyDir: {}` stays: it says something),
 and so do zeros where a field cannot tell zero from absent. Quantities take their canonical form and times lose
 fractions. Values that do not fit their type are left alone; `problems` reports them.
 """
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from towpath.kube.quantity import QuantityError, canonical_quantity
-from towpath.kube.typed import QUANTITY, MapType, Type
+from towpath.kube.typed import QUANTITY, MapType, Scalar, Type
 
 _MICRO_TIME = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime"
 _STORED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -49,15 +49,24 @@ def with_canonical_quantities(kind: Type, value: Any) -> Any:
 def _canonical_map(kind: MapType, value: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, item in value.items():
-        if item is None:
-            continue
         field = kind.find_type(key)
         if field is None:
+            continue
+        if item is None:
+            # Of a struct a null field is absent; as an item of a map it is the zero of the items' type.
+            if key not in kind.properties and (zero := _zero(field)) is not None:
+                out[key] = zero
             continue
         stored = canonical_value(field, item)
         if stored or key in kind.required or not (key in kind.omitted or _is_collection(field, stored)):
             out[key] = stored
     return out
+
+
+def _zero(kind: Type) -> Any:
+    if kind.name == QUANTITY:
+        return "0"
+    return "" if kind.scalar is Scalar.STRING else None
 
 
 def _is_collection(kind: Type, value: Any) -> bool:

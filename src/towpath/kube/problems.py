@@ -25,6 +25,7 @@ class ProblemKind(StrEnum):
     UNKNOWN = "unknown"  # refused, warned about or dropped
     DUPLICATE = "duplicate"  # refused in an applied configuration
     TYPE = "type"  # always refused
+    VALUE = "value"  # of the right type but no base64, quantity, time, …: always refused, by apply after conflicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,10 @@ def _check(kind: Type, value: Any, path: str, found: _Found) -> None:
             _check_list(kind.list, value, path, found)
             return
     elif kind.scalar is not None:
-        message = _scalar_fault(kind, value)
-        if message:
+        if message := _scalar_fault(kind, value):
             found.append(FieldProblem(path, f"{path}: {message}"))
+        elif message := _value_fault(kind, value):
+            found.append(FieldProblem(path, f"{path}: {message}", ProblemKind.VALUE))
         return
     found.append(FieldProblem(path, f"{path}: expected {_expected(kind)}, got {_got(value)}"))
 
@@ -102,34 +104,34 @@ def _check_list(kind: ListType, value: list[Any], path: str, found: _Found) -> N
 
 
 def _scalar_fault(kind: Type, value: Any) -> str:
-    """What is wrong with a scalar, or the empty string."""
-    form = kind.schema.get("format", "")
+    """How a scalar is of the wrong type, or the empty string."""
     match kind.scalar:
         case Scalar.STRING:
-            if not isinstance(value, str):
-                return f"expected string, got {_got(value)}"
-            return _base64_fault(value) if form == "byte" else ""
+            return "" if isinstance(value, str) else f"expected string, got {_got(value)}"
         case Scalar.BOOLEAN:
             return "" if isinstance(value, bool) else f"expected boolean, got {_got(value)}"
         case Scalar.NUMERIC:
-            return _number_fault(kind.schema.get("type", ""), form, value)
+            type_ = kind.schema.get("type", "")
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return f"expected {type_}, got {_got(value)}"
+            return f"expected integer, got {value}" if type_ == "integer" and not isinstance(value, int) else ""
     if isinstance(value, bool) and "oneOf" in kind.schema:
         return f"expected {_expected(kind)}, got boolean"
+    return ""
+
+
+def _value_fault(kind: Type, value: Any) -> str:
+    """Why a scalar of the right type cannot be read, or the empty string."""
+    form = kind.schema.get("format", "")
+    match kind.scalar:
+        case Scalar.STRING:
+            return _base64_fault(value) if form == "byte" else ""
+        case Scalar.NUMERIC if kind.schema.get("type") == "integer":
+            limit = _INT32 if form == "int32" else _INT64
+            return "" if -limit <= value < limit else f"{value} is out of range for {form or 'int64'}"
     if form == "date-time" and not (isinstance(value, str) and (not value or _TIME.fullmatch(value))):
         return f"expected a time like 2006-01-02T15:04:05Z, got {_got(value)}"
     return _quantity_fault(value) if kind.name == QUANTITY else ""
-
-
-def _number_fault(type_: str, form: str, value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"expected {type_}, got {_got(value)}"
-    if type_ == "integer":
-        if not isinstance(value, int):
-            return f"expected integer, got {value}"
-        limit = _INT32 if form == "int32" else _INT64
-        if not -limit <= value < limit:
-            return f"{value} is out of range for {form or 'int64'}"
-    return ""
 
 
 def _base64_fault(value: str) -> str:

@@ -3,7 +3,14 @@
 import pytest
 
 from contract.resource_client.worlds import CONFIG_MAP, DEPLOYMENT, SERVICE, World, options
-from towpath.kube.errors import AlreadyExistsError, ApiError, ApiNotFoundError, InvalidError
+from towpath.kube.errors import (
+    AlreadyExistsError,
+    ApiConflictError,
+    ApiError,
+    ApiNotFoundError,
+    BadRequestError,
+    InvalidError,
+)
 from towpath.kube.objects import GVK, Object
 from towpath.kube.requests import FieldValidation, Patch, PatchType
 
@@ -136,6 +143,52 @@ async def test_a_headless_service_without_selector_may_have_endpoints_of_any_fam
     assert (spec["ipFamilies"], spec["ipFamilyPolicy"]) == (["IPv4", "IPv6"], "RequireDualStack")
     again = await world.merge(SERVICE, "sensor", {"metadata": {"labels": {"a": "b"}}})
     assert again["spec"] == spec
+
+
+async def test_a_headless_service_that_begins_to_select_needs_one_family(world: World) -> None:
+    wanted = world.service()
+    wanted["spec"] = {"clusterIP": "None", "ports": [{"port": 80}]}
+    await world.client.create(wanted, options())
+    with pytest.raises(InvalidError) as caught:
+        await world.merge(SERVICE, "sensor", {"spec": {"selector": {"app": "sensor"}}})
+    assert "spec.ipFamilyPolicy" in {cause["field"] for cause in caught.value.causes}
+
+
+async def test_a_null_label_is_an_empty_one(world: World) -> None:
+    created = await world.client.create(world.config_map(data={"a": None}, labels={"b": None}), options())  # type: ignore[dict-item]  # what is sent
+    assert (created["data"], created["metadata"]["labels"]) == ({"a": ""}, {"b": ""})
+
+
+async def test_a_null_field_of_an_applied_configuration_is_owned(world: World) -> None:
+    wanted = world.deployment()
+    wanted["spec"]["paused"] = None
+    applied = await world.client.apply(wanted, options())
+    assert "paused" not in applied["spec"]
+    assert "f:paused" in applied["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]
+
+
+async def test_a_conflict_is_told_before_a_value_that_cannot_be_read(world: World) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "key", "namespace": world.namespace},
+        "data": {"a": "YWJj"},
+    }
+    await world.client.apply(secret, options("one"))
+    secret["data"] = {"a": "no base64"}
+    with pytest.raises(ApiConflictError):
+        await world.client.apply(secret, options("two"))
+    with pytest.raises(ApiError) as caught:
+        await world.client.apply(secret, options("two", force=True))
+    assert caught.value.status()["reason"] == "InternalError"
+
+
+async def test_a_patch_that_replaces_all_is_read_before_it_is_compared(world: World) -> None:
+    await world.client.create(world.config_map(data={"a": "1"}), options())
+    for data, refused in (({"a": "2"}, BadRequestError), ({"a": 2}, InvalidError)):
+        patch = Patch(PatchType.STRATEGIC, {"$patch": "replace", "data": data})
+        with pytest.raises(refused):
+            await world.client.patch(CONFIG_MAP, "settings", world.namespace, patch, options())
 
 
 async def test_a_finalizer_that_is_no_name_is_pointed_at(world: World) -> None:

@@ -22,7 +22,7 @@ CASES = [
     (deployment(replicas="1"), "spec.replicas", ProblemKind.TYPE, "expected integer, got string '1'"),
     (deployment(replicas=True), "spec.replicas", ProblemKind.TYPE, "expected integer, got boolean true"),
     (deployment(replicas=1.5), "spec.replicas", ProblemKind.TYPE, "expected integer, got 1.5"),
-    (deployment(replicas=2**31), "spec.replicas", ProblemKind.TYPE, "out of range for int32"),
+    (deployment(replicas=2**31), "spec.replicas", ProblemKind.VALUE, "out of range for int32"),
     (deployment(paused="no"), "spec.paused", ProblemKind.TYPE, "expected boolean, got string 'no'"),
     (deployment(template=[]), "spec.template", ProblemKind.TYPE, "expected map, got list"),
     (deployment(strategy="Recreate"), "spec.strategy", ProblemKind.TYPE, "expected map, got string 'Recreate'"),
@@ -45,7 +45,7 @@ CASES = [
     (
         pod(resources={"limits": {"cpu": "lots"}}),
         "spec.containers[0].resources.limits.cpu",
-        ProblemKind.TYPE,
+        ProblemKind.VALUE,
         "BadQuantity",
     ),
     (
@@ -54,12 +54,12 @@ CASES = [
         ProblemKind.TYPE,
         "expected a quantity",
     ),
-    ({"apiVersion": "v1", "kind": "Secret", "data": {"a": "%"}}, "data.a", ProblemKind.TYPE, "illegal base64"),
-    ({"apiVersion": "v1", "kind": "Secret", "data": {"a": "YQ"}}, "data.a", ProblemKind.TYPE, "illegal base64"),
+    ({"apiVersion": "v1", "kind": "Secret", "data": {"a": "%"}}, "data.a", ProblemKind.VALUE, "illegal base64"),
+    ({"apiVersion": "v1", "kind": "Secret", "data": {"a": "YQ"}}, "data.a", ProblemKind.VALUE, "illegal base64"),
     (
         {"apiVersion": "v1", "kind": "Event", "lastTimestamp": "soon"},
         "lastTimestamp",
-        ProblemKind.TYPE,
+        ProblemKind.VALUE,
         "expected a time",
     ),
     (

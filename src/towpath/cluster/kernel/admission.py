@@ -106,6 +106,7 @@ class Admission:
         free = wanted == "None" and not spec.get("selector")
         spec.setdefault("ipFamilies", ["IPv4", "IPv6"] if free else ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "RequireDualStack" if free else "SingleStack")
+        self._check_families(service)
 
     def _check_address(self, service: Object, wanted: str) -> None:
         shown = f'Invalid value: []string{{"{wanted}"}}: failed to allocate IP {wanted}: '
@@ -128,6 +129,14 @@ class Admission:
                 spec[field] = find_path(live, "spec", field)
         if not spec.get("clusterIP"):
             self._assign_address(new)
+        self._check_families(new)
+
+    def _check_families(self, service: Object) -> None:
+        spec = service["spec"]
+        free = spec.get("clusterIP") == "None" and not spec.get("selector")
+        if spec.get("ipFamilyPolicy") == "RequireDualStack" and not free:
+            text = 'Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services'
+            self._refuse(service, "spec.ipFamilyPolicy", text)
 
     def _taken(self, but_uid: str) -> set[str]:
         services = [record.parse() for record in self._store.records(SERVICES) if record.uid != but_uid]

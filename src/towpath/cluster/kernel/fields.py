@@ -12,6 +12,8 @@ from towpath.kube.problems import FieldProblem, ProblemKind
 from towpath.kube.requests import FieldValidation
 from towpath.kube.schema import Schema
 
+_WRONG = frozenset({ProblemKind.TYPE, ProblemKind.VALUE})
+
 
 def check_fields(schema: Schema, obj: Object, mode: FieldValidation) -> list[str]:
     """The warnings for an object in a create, update or patch. Raises BadRequestError."""
@@ -20,7 +22,7 @@ def check_fields(schema: Schema, obj: Object, mode: FieldValidation) -> list[str
         return []
     gvk = gvk_of(obj)
     opening = f'{gvk.kind} in version "{gvk.version}" cannot be handled as a {gvk.kind}'
-    wrong = [problem for problem in problems if problem.kind is ProblemKind.TYPE]
+    wrong = [problem for problem in problems if problem.kind in _WRONG]
     if wrong:
         raise BadRequestError(f"{opening}: {_text(wrong)}")
     unknown = [problem for problem in problems if problem.kind is ProblemKind.UNKNOWN]

@@ -1,7 +1,7 @@
 """Create, update, patch and apply: how a request becomes the object that is stored.
 
 The order is upstream's:
- 1. copy the request's object, without nulls and what only the server may set;
+ 1. copy the request's object, without what only the server may set;
  2. unknown fields are refused, warned about or dropped (`fields`);
  3. the change itself: the patch, or server-side apply;
  4. canonical form and defaults;
@@ -128,15 +128,17 @@ class Writer:
         require_subresource(resource, options.subresource)
         target = self.find_target(resource, name, namespace)
         new: Object = copy_of(apply_patch(self._schema, target.record.parse(), patch))
+        # A patch may take the kind away; which one was meant is known all the same.
+        named = {**new, "apiVersion": gvk.api_version, "kind": gvk.kind}
+        try:
+            warnings = check_fields(self._schema, named, options.field_validation)
+        except BadRequestError as error:  # upstream decodes a patched object later than a sent one, and says 422
+            raise InvalidError(error.message) from error
         if (gvk_of(new), name_of(new), namespace_of(new)) != (gvk, name, target.record.key.namespace):
             raise BadRequestError(
                 f"the patched object ({gvk_of(new)} {namespace_of(new)}/{name_of(new)}) does not match"
                 f" the request ({gvk} {namespace}/{name}): kind, namespace and name cannot be changed"
             )
-        try:
-            warnings = check_fields(self._schema, new, options.field_validation)
-        except BadRequestError as error:  # upstream decodes a patched object later than a sent one, and says 422
-            raise InvalidError(error.message) from error
         return self._replace(target, new, options, warnings)
 
     def apply(self, obj: Object, options: WriteOptions) -> Written:

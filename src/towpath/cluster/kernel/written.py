@@ -20,7 +20,7 @@ class Written:
 
 
 def copy_of(value: Any, path: str = "", depth: int = 0) -> Any:
-    """A JSON value of the kernel's own, without null fields: to Kubernetes a null field is an absent one.
+    """A JSON value of the kernel's own. What its nulls mean, its type says: see `kube.canonical`.
 
     Raises:
         BadRequestError: it is not JSON, or is nested past all reason.
@@ -32,8 +32,7 @@ def copy_of(value: Any, path: str = "", depth: int = 0) -> Any:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise BadRequestError(f"{path or 'object'}: field names must be strings, got {key!r}")
-            if item is not None:
-                copied[key] = copy_of(item, f"{path}.{key}" if path else key, depth + 1)
+            copied[key] = copy_of(item, f"{path}.{key}" if path else key, depth + 1)
         return copied
     if isinstance(value, list | tuple):
         return [copy_of(item, path, depth + 1) for item in value]

@@ -28,7 +28,7 @@ from towpath.kube.apply.zero import zero_object
 from towpath.kube.canonical import canonical_value, with_canonical_quantities
 from towpath.kube.errors import ApiError, BadRequestError
 from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, uid_of
-from towpath.kube.problems import ProblemKind, find_problems
+from towpath.kube.problems import FieldProblem, ProblemKind, find_problems
 from towpath.kube.schema import Schema
 from towpath.kube.typed import Type
 
@@ -55,7 +55,7 @@ def apply(
     """
     gvk = gvk_of(config)
     root = _get_root(schema, gvk)
-    _check_config(root, config)
+    unreadable = _check_config(root, config)
     said, config = config, with_canonical_quantities(root, config)
     current = _without_managed(live) if live is not None else {"apiVersion": gvk.api_version, "kind": gvk.kind}
     managed = decode_managed(live) if live is not None else {}
@@ -78,6 +78,8 @@ def apply(
     conflicts = [] if force else _find_conflicts(managed, comparison, key)
     if conflicts and (conflicts := without_last_applied(root, live, manager, conflicts)):
         raise conflict_error(conflicts)
+    if unreadable:
+        raise _refusal(config, unreadable)
     managed = _settle(managed, comparison, key)
     result: Object = canonical_value(root, restore_reset_fields(merged, live, subresource))
     changed = live is None or merged != current
@@ -124,12 +126,18 @@ def _get_root(schema: Schema, gvk: GVK) -> Type:
     return root
 
 
-def _check_config(root: Type, config: Object) -> None:
+def _check_config(root: Type, config: Object) -> list[FieldProblem]:
+    """Refuse what does not fit the types; returned are the values that nobody will be able to read."""
     if metadata_of(config).get("managedFields") is not None:
         raise BadRequestError("metadata.managedFields must be nil")
     problems = find_problems(root, config, keyed=True)
-    if not problems:
-        return
+    unreadable = [problem for problem in problems if problem.kind is ProblemKind.VALUE]
+    if len(unreadable) < len(problems):
+        raise _refusal(config, [problem for problem in problems if problem.kind is not ProblemKind.VALUE])
+    return unreadable
+
+
+def _refusal(config: Object, problems: list[FieldProblem]) -> ApiError:
     gvk = gvk_of(config)
     texts = [
         f".{item.path}: field not declared in schema" if item.kind is ProblemKind.UNKNOWN else f".{item.message}"
@@ -138,7 +146,7 @@ def _check_config(root: Type, config: Object) -> None:
     subject = f"{namespace_of(config)}/{name_of(config)}; {gvk.group}/{gvk.version}, Kind={gvk.kind}"
     listed = texts[0] if len(texts) == 1 else "errors:\n" + "\n".join(f"  {text}" for text in texts)
     # Upstream blames itself (500) for what is the configuration's fault.
-    raise ApiError(f"failed to create typed patch object ({subject}): {listed}")
+    return ApiError(f"failed to create typed patch object ({subject}): {listed}")
 
 
 def _managed_of(live: Object | None, new: Object, subresource: str) -> Managed:
