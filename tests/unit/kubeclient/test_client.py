@@ -50,14 +50,14 @@ def client_of(peer: Peer, clock: VirtualClock, **rest: Any) -> KubernetesClient:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what real sockets bring about."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110 - a socket of the test's peer has no event
             await asyncio.sleep(0.002)
 
 
 async def push(clock: VirtualClock, task: "asyncio.Future[Any]") -> None:
     """Let a task have all the pauses it asks for."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not task.done():
             await until(lambda: clock.sleepers > 0 or task.done())
             await clock.advance(10)
@@ -202,7 +202,7 @@ async def test_a_cancelled_watch_lets_go_of_its_connection() -> None:
                 seen.set()
 
         reading = asyncio.create_task(read())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await seen.wait()
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -122,7 +122,7 @@ async def test_a_reader_who_leaves_ends_every_stream(observed: Observed) -> None
             pass
 
     reader = asyncio.create_task(follow())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while logs.produced < 2:  # noqa: ASYNC110 - the fake sets no event
             await asyncio.sleep(0)
         reader.cancel()

@@ -225,7 +225,7 @@ def count_children(name: str) -> int:
 
 
 async def wait_for_no_child(name: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while count_children(name):  # noqa: ASYNC110 - the children's end is nobody's event here
             await asyncio.sleep(0.02)
 

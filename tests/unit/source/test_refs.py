@@ -150,7 +150,7 @@ async def test_what_was_not_handled_is_told_again_and_holds_up_nothing_else(
 
 
 async def wait_for_sleeper(clock: VirtualClock) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while not clock.sleepers:  # noqa: ASYNC110 - real git children run in between; nobody could set an event
             await asyncio.sleep(0.001)
 
