@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fakes.lab import overlay_of
 from fakes.platform import LivePlatform, basic
 
 
@@ -133,3 +134,24 @@ def test_no_secret_is_in_the_access_log_nor_in_the_platforms(lab: LivePlatform) 
         assert hidden not in text
         assert hidden not in lab.log.read_text()
     lab.start("--access-log", str(lab.root.parent / "access.log"))
+
+
+def test_what_the_overlay_drops_is_shut_when_it_is_gone_and_open_again_when_it_is_back(lab: LivePlatform) -> None:
+    """Last: it takes a service out of `dev`, and puts it back."""
+    overlay = overlay_of("dev")
+    lab.git("pull", "-q", "--rebase", "towpath", "main")
+    whole = (lab.root / overlay).read_text()
+    lamp = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: lamp}, $patch: delete}"
+    patch = f"patches:\n  - patch: |-\n      {lamp}\n"
+
+    def opened() -> object:
+        return secrets_of(lab, "dev")["repositories"]
+
+    lab.change({overlay: whole + patch}, "Take the lamp out of dev\n\nTowpath-Prune: dev")
+    lab.await_("the lamp's repository to be shut", lambda: opened() == [f"{lab.name}/clock"], show=opened)
+    assert pull(lab, login_of(lab, "dev"), "lamp") == 401
+    assert pull(lab, login_of(lab, "dev"), "clock") == 200
+
+    lab.change({overlay: whole}, "Put the lamp back")
+    lab.await_service("dev", "lamp", lambda one: one["health"] == "Healthy", "back")
+    assert pull(lab, login_of(lab, "dev"), "lamp") == 200
