@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from fakes.lab import source_of
+from fakes.platform import LivePlatform
 from fakes.registry import serve_registry
 from towpath.aio.clock import SystemClock
 from towpath.blueprint.model import Service
@@ -258,3 +260,31 @@ async def test_the_builder_takes_a_dockerfile_by_convention(
     request = lab.request(engine)
     image = await builder.build(request)
     assert image.engine.startswith(engine)
+
+
+def test_the_platform_builds_a_dockerfile_on_a_push(tmp_path: Path) -> None:
+    require("buildah")
+    with LivePlatform(tmp_path) as platform:
+        platform.write_lab()
+        copy_shell(platform.root / "services" / "lamp" / "system")
+        platform.commit(
+            {
+                source_of("lamp"): None,
+                "services/lamp/Dockerfile": DOCKERFILE.format(step=STEP),
+                "services/lamp/index.html": "hello\n",
+                "towpath.yaml": (platform.root / "towpath.yaml").read_text()
+                + "services:\n  lamp: {dockerfile: Dockerfile, target: web, secrets: [token], engine: buildah}\n",
+            },
+            "Bring a Dockerfile",
+        )
+        secrets = platform.state / "build-secrets"
+        secrets.mkdir(parents=True)
+        (secrets / "token").write_text("hush-hush")
+        (secrets / "token").chmod(0o600)
+        platform.start()
+        platform.push()
+        tag = f"sha-{platform.head()[:7]}"
+        platform.await_("the set of the commit", lambda: tag in platform.tags("sets"), show=platform.log_tail)
+        said = platform.document("verify", f"lamp:{tag}", "--allow-unsigned")
+        assert said["verdict"] == "passed"
+        assert "hush-hush" not in platform.log.read_text()
