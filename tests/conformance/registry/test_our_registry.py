@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.registry.data_sets import BLOBS, NONE
 from conformance.registry.facets import Version, facets_of
 from conformance.registry.report import format_summary
 from conformance.registry.results import Outcome, Results
@@ -16,6 +17,7 @@ from conformance.registry.suite import run_suite
 from conformance.registry.wire import Target
 from fakes.registry import serve_registry
 from fakes.registry_process import TESTS, run_registry
+from fakes.standalone_registry import serve_alone
 from towpath.aio.clock import SystemClock
 from towpath.http.certificates import ensure_certificates
 from towpath.http.server import Listener
@@ -44,6 +46,17 @@ async def test_a_registry_over_tls_is_examined_with_its_certificate(tmp_path: Pa
         target = Target(listener.url, "admin", "admin-secret", str(tmp_path / "ca" / "ca.crt"))
         results = await asyncio.to_thread(run_suite, target, Version.DEV, seed="towpath", only=("image",))
         await listener.close()
+    assert results.totals()[Outcome.PASS] == len(results.checks) > 0, format_summary(results)
+
+
+def test_a_registry_on_its_own_is_the_same_for_a_robot(tmp_path: Path) -> None:
+    only = (NONE, *BLOBS.values(), "artifacts with subject", "tag parameters")
+    with serve_alone(tmp_path / "registry") as registry:
+        secret = registry.robot(
+            "create", "suite", "--repository", "conformance/*", "--allow", "push", "--allow", "delete", "-o", "json"
+        )
+        target = Target(registry.url, "suite", json.loads(secret)["secret"])
+        results = run_suite(target, Version.DEV, seed="towpath", only=only)
     assert results.totals()[Outcome.PASS] == len(results.checks) > 0, format_summary(results)
 
 
