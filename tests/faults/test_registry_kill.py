@@ -226,7 +226,7 @@ def check_files(root: Path) -> None:
     assert found == known
     assert not (root / "damaged").exists()
     assert {path.name for path in root.iterdir()} <= {
-        *("blobs", "uploads", "lock", "catalog.db", "catalog.db-wal", "catalog.db-shm")
+        *("blobs", "uploads", "lock", "reserve", "catalog.db", "catalog.db-wal", "catalog.db-shm")
     }
 
 

@@ -4,6 +4,7 @@
     uploads/                       sessions, purged when abandoned
     damaged/                       files that were not what their name said
     catalog.db                     repositories, links, manifests, tags
+    reserve                        space to empty a full disk with
     lock                           held by the process that has the directory open
 
 `blobs` and `manifests` hold the rules; HTTP stands in `protocol`.
@@ -35,6 +36,7 @@ from towpath.registry.pullthrough import PullThrough, Upstream
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk, translate
 from towpath.registry.storage.files import BlobFiles
+from towpath.registry.storage.reserve import Reserve
 from towpath.registry.storage.survey import count_blobs, read_tags
 from towpath.registry.storage.uploads import Uploads
 
@@ -94,7 +96,14 @@ class Registry:
         self._opened = (disk, catalog, files, uploads)
         self.blobs = Blobs(files=files, uploads=uploads, catalog=catalog, disk=disk, leases=self._leases)
         self.manifests = Manifests(catalog=catalog, files=files, disk=disk, leases=self._leases)
-        self.collector = Collector(catalog=catalog, files=files, disk=disk, leases=self._leases, clock=self._clock)
+        self.collector = Collector(
+            catalog=catalog,
+            files=files,
+            disk=disk,
+            leases=self._leases,
+            reserve=Reserve(self._root),
+            clock=self._clock,
+        )
         self.pull_through = PullThrough(
             blobs=self.blobs, manifests=self.manifests, upstreams=self._upstreams, clock=self._clock
         )
@@ -165,6 +174,7 @@ class Registry:
             uploads.prepare()
             uploads.purge(older_than=self._clock.now() - self._upload_seconds)
             _sweep(catalog, files)
+            Reserve(self._root).refill()
             sync_directory(self._root)
         except BaseException:
             catalog.close()

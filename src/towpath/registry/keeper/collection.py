@@ -12,13 +12,14 @@ killed at any instruction: what is done is done, what is not is found by the nex
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from towpath.aio.clock import Clock
 from towpath.oci.digest import Digest
+from towpath.registry.errors import StorageFullError
 from towpath.registry.keeper.evidence import Evidence
 from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact
 from towpath.registry.keeper.plan import Plan, plan_collection, removal_rounds
@@ -28,6 +29,7 @@ from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
 from towpath.registry.storage.removal import remove_links, remove_manifests
+from towpath.registry.storage.reserve import Reserve
 from towpath.registry.storage.survey import read_facts
 
 log = logging.getLogger(__name__)
@@ -49,11 +51,14 @@ class Collected:
 class Collector:
     """Collects one registry; one collection at a time."""
 
-    def __init__(self, *, catalog: Catalog, files: BlobFiles, disk: Disk, leases: Leases, clock: Clock) -> None:
+    def __init__(
+        self, *, catalog: Catalog, files: BlobFiles, disk: Disk, leases: Leases, reserve: Reserve, clock: Clock
+    ) -> None:
         self._catalog = catalog
         self._files = files
         self._disk = disk
         self._leases = leases
+        self._reserve = reserve
         self._clock = clock
         self._started_at = clock.now()
         self._one_at_a_time = asyncio.Lock()
@@ -80,7 +85,10 @@ class Collector:
         """
         async with self._one_at_a_time:
             plan = await self.plan(evidence, policy)
-            return plan, await self._apply(plan, evidence)
+            try:
+                return plan, await self._apply(plan, evidence)
+            finally:
+                await self._disk.survey(self._reserve.refill)
 
     async def _apply(self, plan: Plan, evidence: Evidence) -> Collected:
         manifests = freed = 0
@@ -89,13 +97,22 @@ class Collector:
                 reason = "what is needed has changed since the plan was made; collect again"
                 log.info("collection ended early: %s", reason)
                 return Collected(manifests, freed, reason)
-            manifests += await self._disk.commit(
+            manifests += await self._commit(
                 partial(remove_manifests, self._catalog, facts, self._leases, since=plan.made_at)
             )
         for links in _pieces([plan.links]):
             work = partial(remove_links, self._catalog, links, self._leases, since=plan.made_at)
-            freed += await self._disk.commit(partial(work, remove_files=self._remove_files))
+            freed += await self._commit(partial(work, remove_files=self._remove_files))
         return Collected(manifests, freed)
+
+    async def _commit(self, work: Callable[[], int]) -> int:
+        try:
+            return await self._disk.commit(work)
+        except StorageFullError:
+            if not await self._disk.survey(self._reserve.release):
+                raise
+            log.info("the disk is full: the registry's reserve is used to empty it")
+            return await self._disk.commit(work)
 
     def _remove_files(self, digests: Iterable[str]) -> None:
         for digest in digests:
