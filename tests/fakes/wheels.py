@@ -14,27 +14,28 @@ def write_wheel(
     name: str,
     version: str = "1.0",
     *,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | bytes] | Mapping[str, str] | None = None,
     scripts: Mapping[str, str] | None = None,
     requires: Sequence[str] = (),
     tag: str = PURE,
 ) -> str:
     """Write a wheel; its hash as locks have it, `sha256:<hex>`."""
     information = f"{name}-{version}.dist-info"
-    contents = dict(files or {f"{name}.py": f"NAME = {name!r}\nVERSION = {version!r}\n"})
+    contents: dict[str, str | bytes] = dict(files or {f"{name}.py": f"NAME = {name!r}\nVERSION = {version!r}\n"})
     needed = "".join(f"Requires-Dist: {one}\n" for one in requires)
     contents[f"{information}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needed}"
     contents[f"{information}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: {tag}\n"
     if scripts:
         lines = "".join(f"{script} = {target}\n" for script, target in scripts.items())
         contents[f"{information}/entry_points.txt"] = f"[console_scripts]\n{lines}"
-    record = [f"{path},sha256={_record_hash(text)},{len(text.encode())}" for path, text in contents.items()]
-    contents[f"{information}/RECORD"] = "\n".join([*record, f"{information}/RECORD,,"]) + "\n"
+    raw = {path: content.encode() if isinstance(content, str) else content for path, content in contents.items()}
+    record = [f"{path},sha256={_record_hash(content)},{len(content)}" for path, content in raw.items()]
+    raw[f"{information}/RECORD"] = "\n".join([*record, f"{information}/RECORD,,\n"]).encode()
     directory.mkdir(parents=True, exist_ok=True)
     wheel = directory / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for path, text in contents.items():
-            archive.writestr(zipfile.ZipInfo(path), text)
+        for path, content in raw.items():
+            archive.writestr(zipfile.ZipInfo(path), content)
     return f"sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
 
 
@@ -46,5 +47,5 @@ def write_lock(service: Path, pins: Mapping[str, Sequence[str]], *, name: str = 
     return path
 
 
-def _record_hash(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+def _record_hash(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()

@@ -67,7 +67,8 @@ class Assembly:
         layer, layer_cached = self._own_layer(context, request, recipe, left_out)
         added.append(self._added(layer, f"towpath build {service.name}"))
         image = compose_image(request, base, added, start)
-        return replace(image, cached=cached and layer_cached, packages=packages.packages if packages else ())
+        image = replace(image, cached=cached and layer_cached)
+        return image if packages is None else _told_of_packages(image, packages, base)
 
     def _serve(self, request: BuildRequest, recipe: Recipe, base: Base) -> tuple[Start, list[AddedLayer]]:
         if base.name != HOST:
@@ -126,6 +127,12 @@ class Assembly:
     def _added(self, layer: Layer, created_by: str, *, shared: bool = False) -> AddedLayer:
         descriptor = Descriptor(media.OCI_LAYER_GZIP, layer.digest, layer.size)
         return AddedLayer(LayerBlob(descriptor, self._cache.path(layer.digest), shared), layer.diff_id, created_by)
+
+
+def _told_of_packages(image: BuiltImage, packages: DependencyLayer, base: Base) -> BuiltImage:
+    missing = ", ".join(packages.missing)
+    warnings = (f"packages need {missing}, which base {base.name} does not have: they may not import",)
+    return replace(image, packages=packages.packages, warnings=warnings if missing else ())
 
 
 def _below(path: str, root: str) -> str:

@@ -93,12 +93,14 @@ class DependencyLayer:
         cached: whether it was there already.
         packages: what was installed.
         scripts: the names of the console scripts.
+        missing: shared libraries that neither the packages nor the base have.
     """
 
     layer: Layer
     cached: bool
     packages: tuple[LockedPackage, ...]
     scripts: frozenset[str]
+    missing: tuple[str, ...] = ()
 
 
 class Dependencies:
@@ -131,7 +133,7 @@ class Dependencies:
         async with self._locks[key]:
             layer = await asyncio.to_thread(self._cache.find, key)
             if layer is not None:
-                return _recall(layer, self._cache.find_record(key))
+                return _recall(layer, self._cache.find_record(key), target)
             return await self._install(lock, context, target, key)
 
     async def _install(self, lock: Lock, context: Path, target: Target, key: str) -> DependencyLayer:
@@ -154,8 +156,10 @@ class Dependencies:
             layer,
             packages=[[one.name, one.version, list(one.hashes)] for one in packages],
             scripts=sorted(installed.scripts),
+            needs=sorted(installed.needs),
         )
-        return DependencyLayer(layer, cached=False, packages=packages, scripts=installed.scripts)
+        missing = tuple(sorted(installed.needs - target.contents.libraries))
+        return DependencyLayer(layer, cached=False, packages=packages, scripts=installed.scripts, missing=missing)
 
     def _write(self, tree: Path, staging: Path, target: Target) -> tuple[Installed, Layer]:
         """Blocks."""
@@ -232,7 +236,9 @@ def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _recall(layer: Layer, document: Mapping[str, Any]) -> DependencyLayer:
+def _recall(layer: Layer, document: Mapping[str, Any], target: Target) -> DependencyLayer:
     packages, scripts = document.get("packages"), document.get("scripts")
     known = [LockedPackage(name, version, tuple(hashes)) for name, version, hashes in packages or []]
-    return DependencyLayer(layer, cached=True, packages=tuple(known), scripts=frozenset(scripts or []))
+    missing = sorted(set(document.get("needs") or []) - target.contents.libraries)
+    names = frozenset(scripts or [])
+    return DependencyLayer(layer, cached=True, packages=tuple(known), scripts=names, missing=tuple(missing))

@@ -3,7 +3,8 @@
     /usr/local/bin/python3        the interpreter, with python3 and python as links to it
     /usr/local/lib/python3.X      the standard library: sources, byte code, extension modules
     the loader's own path         as the interpreter names it
-    where libc stands             every shared library: the one directory that a loader searches without being told
+    where libc stands             every shared library: the one directory that a loader searches without being told;
+                                  those that wheels expect of any system among them
     /etc                          passwd and group with root and nonroot, nsswitch.conf, hosts, certificates
 
 Left out: test suites, IDLE and Tk, 2to3, distutils, pip's and venv's bootstrap, site-packages, documentation data, and
@@ -52,6 +53,16 @@ _LEFT_OUT_MODULES = re.compile(r"(_test|xx|_xxtest|_tkinter|_curses|readline|nis
 _LEFT_OUT_FILES = frozenset({"turtle.py", "LICENSE.txt", "EXTERNALLY-MANAGED", "sitecustomize.py"})
 # Opened by glibc at run time by name, so that no file lists them as needed: name resolution, and thread cancellation.
 _OPENED_BY_LIBC = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1")
+# PEP 600: what every wheel for glibc may expect of a system, as far as it has no display.
+_EXPECTED_BY_WHEELS = (
+    "libstdc++.so.6",
+    "libpthread.so.0",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+    "libexpat.so.1",
+    "libz.so.1",
+)
 _LISTED = re.compile(r"^\s*(?P<name>\S+) => (?P<path>/\S+)")
 _LIST_TIMEOUT_SECONDS = 30
 _CERTIFICATE_FILES = (
@@ -174,7 +185,7 @@ def _libraries(executable: Path, modules: list[Path]) -> Iterator[HostFile]:
     found = _list_libraries(Path(loader), executable, modules)
     libc = found.get("libc.so.6")
     home = (libc.parent if libc else Path(loader).parent).as_posix().lstrip("/")
-    for name in _OPENED_BY_LIBC:
+    for name in (*_OPENED_BY_LIBC, *_EXPECTED_BY_WHEELS):
         beside = Path("/") / home / name
         if name not in found and beside.is_file():
             found[name] = beside

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.build import bytecode
+from towpath.build.elf import ElfError, read_program
 from towpath.build.entries import EXECUTABLE_MODE, FILE_MODE, Entry, Kind, made_file
 from towpath.build.image import LockedPackage
 
@@ -24,11 +25,19 @@ _FIELD = re.compile(r"^(Name|Version):\s*(\S+)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A tree of packages: the entries of its layer, what is in it, the names of its console scripts."""
+    """A tree of packages.
+
+    Attributes:
+        entries: of its layer.
+        packages: what is in it.
+        scripts: the names of its console scripts.
+        needs: the names of shared libraries that its extension modules need and that are not among them.
+    """
 
     entries: tuple[Entry, ...]
     packages: tuple[LockedPackage, ...]
     scripts: frozenset[str]
+    needs: frozenset[str] = frozenset()
 
 
 def read_installed(target: Path, *, python: str, compiler: Path | None, staging: Path) -> Installed:
@@ -48,6 +57,7 @@ def read_installed(target: Path, *, python: str, compiler: Path | None, staging:
     packages: list[LockedPackage] = []
     scripts: set[str] = set()
     sources: list[tuple[str, Path]] = []
+    libraries: dict[str, frozenset[str]] = {}
     for name, path in _files(target, ""):
         place = f"{prefix}/{name}"
         if name.startswith("bin/"):
@@ -61,9 +71,13 @@ def read_installed(target: Path, *, python: str, compiler: Path | None, staging:
                 packages.append(_package(path.read_text(errors="replace")))
             if name.endswith(".py"):
                 sources.append((place, path))
+            if ".so" in path.name:
+                libraries[path.name] = _needed(path)
     if compiler is not None:
         entries += _compiled(compiler, sources, staging)
-    return Installed(tuple(entries), tuple(sorted(packages, key=lambda one: one.name.lower())), frozenset(scripts))
+    needs = frozenset().union(*libraries.values()) - libraries.keys()
+    ordered = sorted(packages, key=lambda one: one.name.lower())
+    return Installed(tuple(entries), tuple(ordered), frozenset(scripts), needs)
 
 
 def _files(directory: Path, prefix: str) -> Iterator[tuple[str, Path]]:
@@ -87,6 +101,13 @@ def _entry(place: str, path: Path) -> Entry:
     status = path.stat()
     mode = EXECUTABLE_MODE if status.st_mode & 0o100 else FILE_MODE
     return Entry(place, Kind.FILE, mode, status.st_size, source=path)
+
+
+def _needed(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(read_program(path.read_bytes()).libraries)
+    except ElfError:
+        return frozenset()  # not every file with such a name is a library
 
 
 def _script(content: bytes, python: str) -> bytes:

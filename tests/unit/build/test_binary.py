@@ -1,11 +1,11 @@
 """A prebuilt program: the right file for a platform, and every reason why it could not start, before it is built in."""
 
-import struct
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fakes.elf import elf
 from towpath.blueprint.model import Service
 from towpath.build.binary import check_program, other_programs, program_of
 from towpath.build.entries import BuildError
@@ -13,34 +13,7 @@ from towpath.oci.platform import Platform
 
 TOOL = Service("tool", "services/tool", base="scratch", binary="dist/tool-{arch}")
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
-X86_64, AARCH64 = 62, 183
-
-
-def elf(machine: int, *, loader: str = "", needed: tuple[str, ...] = ()) -> bytes:
-    """A 64-bit ELF program with nothing but headers, and the tables a dynamic one has."""
-    names = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
-    offsets = [names.index(name.encode()) for name in needed]
-    segments: list[tuple[int, bytes]] = []
-    if loader:
-        segments.append((3, loader.encode() + b"\0"))
-    if needed:
-        segments.append((1, names))
-        # The address of the string table is 0x1000 above its place in the file; filled in below.
-        segments.append((2, b""))
-    table, position = b"", 64 + 56 * len(segments)
-    body, names_at = b"", 0
-    for kind, content in segments:
-        start = position + len(body)
-        if kind == 1:
-            names_at = start
-        if kind == 2:
-            tags = [(1, offset) for offset in offsets] + [(5, names_at + 0x1000), (0, 0)]
-            content = b"".join(struct.pack("<qQ", *tag) for tag in tags)  # noqa: PLW2901 - only now known
-        table += struct.pack("<IIQQQQQQ", kind, 4, start, start + 0x1000, 0, len(content), len(content), 1)
-        body += content
-    header = b"\x7fELF\x02\x01\x01" + bytes(9)
-    header += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, 0, 64, 0, 0, 64, 56, len(segments), 64, 0, 0)
-    return header + table + body + b"\0"
+AARCH64 = 183
 
 
 def check(
@@ -66,7 +39,7 @@ def test_the_programs_of_other_platforms_are_left_out() -> None:
 
 
 def test_a_static_program_runs_on_nothing(tmp_path: Path) -> None:
-    check(tmp_path, elf(X86_64))
+    check(tmp_path, elf())
 
 
 def test_a_program_for_another_processor_is_refused(tmp_path: Path) -> None:
@@ -75,7 +48,7 @@ def test_a_program_for_another_processor_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_dynamic_program_on_nothing_is_told_what_it_lacks(tmp_path: Path) -> None:
-    program = elf(X86_64, loader="/lib64/ld-linux-x86-64.so.2", needed=("libssl.so.3", "libc.so.6"))
+    program = elf(loader="/lib64/ld-linux-x86-64.so.2", needed=("libssl.so.3", "libc.so.6"))
     with pytest.raises(BuildError, match="LibrariesMissing") as caught:
         check(tmp_path, program)
 
@@ -84,7 +57,7 @@ def test_a_dynamic_program_on_nothing_is_told_what_it_lacks(tmp_path: Path) -> N
 
 
 def test_on_a_base_only_what_the_base_lacks_is_told(tmp_path: Path) -> None:
-    program = elf(X86_64, loader="/lib64/ld-linux-x86-64.so.2", needed=("libssl.so.3", "libc.so.6"))
+    program = elf(loader="/lib64/ld-linux-x86-64.so.2", needed=("libssl.so.3", "libc.so.6"))
     base = frozenset({"ld-linux-x86-64.so.2", "libc.so.6"})
     with pytest.raises(BuildError, match=r"on base r.example/base:1 \(LibrariesMissing\): it needs libssl.so.3$"):
         check(tmp_path, program, replace(TOOL, base="r.example/base:1"), base)
@@ -101,7 +74,7 @@ def test_a_script_needs_a_base_that_can_run_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"text", "NotElf"), (b"", "NotElf"), (elf(X86_64, loader="/l")[:110], "BinaryDamaged")]
+    ("content", "reason"), [(b"text", "NotElf"), (b"", "NotElf"), (elf(loader="/l")[:110], "BinaryDamaged")]
 )
 def test_what_is_no_program_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(BuildError, match=reason):

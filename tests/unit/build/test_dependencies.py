@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.elf import elf
 from fakes.wheels import write_lock, write_wheel
 from towpath.blueprint.model import Service
 from towpath.build.base_contents import BaseContents
@@ -113,6 +114,38 @@ async def test_on_the_base_of_this_interpreter_modules_have_byte_code_that_needs
     assert f"{tmp_path / 'tree' / compiled}' matches".encode() not in ran.stderr, "an unchecked hash is not compared"
     assert b"code object from" in ran.stderr
     assert str(tmp_path / "tree" / "greet").encode() in ran.stdout, "the import system puts the real place in"
+
+
+async def test_libraries_that_nobody_brings_are_told_each_time(cache: LayerCache, tmp_path: Path) -> None:
+    service = tmp_path / "native"
+    tag = f"cp{VERSION.replace('.', '')}-abi3-manylinux_2_17_x86_64"
+    modules: dict[str, str | bytes] = {
+        "fast.so": elf(needed=("libc.so.6", "libown.so.1", "libX11.so.6")),
+        "fast.libs/libown.so.1": elf(needed=("libc.so.6",)),
+        "fast.so.txt": "no library\n",
+    }
+    write_lock(service, {"fast==1.0": [write_wheel(service / "wheels", "fast", files=modules, tag=tag)]})
+    target = replace(FOREIGN, contents=replace(CONTENTS, libraries=frozenset({"libc.so.6"})))
+    first, again = await install(cache, service, target), await install(cache, service, target)
+
+    assert (first.missing, again.missing, again.cached) == (("libX11.so.6",), ("libX11.so.6",), True)
+
+
+async def test_a_lock_in_the_standards_form_is_installed_and_enforced(cache: LayerCache, service: Path) -> None:
+    wheel = next((service / "wheels").iterdir())
+    text = (
+        'lock-version = "1.0"\ncreated-by = "hand"\n[[packages]]\nname = "greet"\nversion = "1.0"\n'
+        f'wheels = [{{name = "{wheel.name}", path = "wheels/{wheel.name}", hashes = {{sha256 = "DIGEST"}}}}]\n'
+    )
+    for digest in (Digest.of(wheel.read_bytes()).hex, "0" * 64):
+        (service / "pylock.toml").write_text(text.replace("DIGEST", digest))
+        lock = parse_lock(SENSOR, "pylock.toml", (service / "pylock.toml").read_bytes())
+        installing = Dependencies(cache, {"PATH": "/usr/bin:/bin"}).install(lock, service, FOREIGN)
+        if digest.strip("0"):
+            assert [package.name for package in (await installing).packages] == ["greet"]
+        else:
+            with pytest.raises(PackageCorruptError):
+                await installing
 
 
 async def test_an_unchanged_lock_is_one_look_into_the_cache(cache: LayerCache, service: Path) -> None:
