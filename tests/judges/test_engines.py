@@ -77,7 +77,7 @@ class Lab:
             cache=self.cache(number),
             engines=Engines(store=self.root / f"store{number}", environ=self.environ, host=host_platform()),
             secrets=self.root / "secrets",
-            on_line=lambda _service: self.lines.append,
+            lines_of=lambda _service: self.lines.append,
         )
 
     def cache(self, number: int = 0) -> LayerCache:

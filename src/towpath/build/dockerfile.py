@@ -46,6 +46,10 @@ class EngineChoice(Protocol):
         ...
 
 
+# By service: whoever is told the lines that its engine prints.
+LinesOf = Callable[[str], OnLine]
+
+
 def log_line(service: str) -> OnLine:
     """Passes an engine's lines to the log."""
     return lambda line: log.info("%s: %s", service, line)
@@ -61,7 +65,7 @@ class DockerfileBuilder:
         engines: EngineChoice,
         secrets: Path,
         engine: str = "",
-        on_line: Callable[[str], OnLine] = log_line,
+        lines_of: LinesOf = log_line,
     ) -> None:
         """Set up.
 
@@ -70,13 +74,13 @@ class DockerfileBuilder:
             engines: chooses.
             secrets: the directory of build secrets; need not exist.
             engine: wins over the blueprint's unless it is empty.
-            on_line: makes the listener for a service's output.
+            lines_of: who is told what the engine prints for a service.
         """
         self._cache = cache
         self._engines = engines
         self._secrets = secrets
         self._engine = engine
-        self._on_line = on_line
+        self._lines_of = lines_of
 
     async def build(self, request: BuildRequest, dockerfile: str) -> BuiltImage:
         """Build a Dockerfile, relative to the service's directory.
@@ -103,7 +107,7 @@ class DockerfileBuilder:
                 secrets=secrets,
             )
             engine = await self._engines.choose(self._engine or service.engine, asked)
-            await engine.build(asked, work / "layout", self._on_line(service.name))
+            await engine.build(asked, work / "layout", self._lines_of(service.name))
             found = await asyncio.to_thread(import_layout, work / "layout", self._cache, request.platform)
         return compose_dockerfile_image(request, found, engine=f"{engine.name} {engine.version}")
 

@@ -127,7 +127,10 @@ async def _build(root: Path, wanted: Wanted, tools: Tools, *, push: bool) -> Res
     _tell_changes(found)
     order = found.order
     with BuildBars(tuple(service.name for service in order.services)) as bars:
-        async with open_workshop(root, found, tools, clock=SystemClock(), watcher=bars, environ=os.environ) as workshop:
+        opened = open_workshop(
+            root, found, tools, clock=SystemClock(), watcher=bars, environ=os.environ, lines_of=bars.lines_of
+        )
+        async with opened as workshop:
             runs = await workshop.build(order)
             result = Result(found, runs, pushed=push)
             if push and result.exit_code == 0:

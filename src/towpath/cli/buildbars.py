@@ -4,6 +4,7 @@ On the error output, so that a pipe gets the result alone.
 """
 
 import time
+from collections.abc import Callable
 from typing import Self
 
 import click
@@ -43,6 +44,10 @@ class BuildBars:
 
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
+
+    def lines_of(self, service: str) -> Callable[[str], None]:
+        """Shows what an engine prints for a service, above the bars."""
+        return lambda line: self._console.print(f"{service} | {line}", markup=False, highlight=False, soft_wrap=True)
 
     def began(self, service: str, step: Step, /) -> None:
         """A service began a step."""

@@ -15,7 +15,7 @@ from towpath.attest.keys import PrivateKey
 from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
 from towpath.build.cache import LayerCache
-from towpath.build.dockerfile import DockerfileBuilder
+from towpath.build.dockerfile import DockerfileBuilder, LinesOf, log_line
 from towpath.build.engines.choice import Engines
 from towpath.build.host_base import host_platform
 from towpath.build.registry import BuildRegistry, ImageRegistry
@@ -29,13 +29,32 @@ ENGINES_DIRECTORY = "engines"
 
 
 def make_builder(
-    state: Path, registry: BuildRegistry, *, clock: Clock, environ: Mapping[str, str], engine: str = ""
+    state: Path,
+    registry: BuildRegistry,
+    *,
+    clock: Clock,
+    environ: Mapping[str, str],
+    engine: str = "",
+    lines_of: LinesOf = log_line,
 ) -> Builder:
-    """The builder; `engine` wins over what blueprints say of Dockerfiles, unless it is empty."""
+    """The builder.
+
+    Args:
+        state: the platform's directory.
+        registry: the client for bases and pushes.
+        clock: the time.
+        environ: what programs that it starts may know.
+        engine: wins over what blueprints say of Dockerfiles, unless it is empty.
+        lines_of: who is told what an engine prints for a service.
+    """
     directory = state / BUILD_DIRECTORY
     engines = Engines(store=directory / ENGINES_DIRECTORY, environ=environ, host=host_platform())
     dockerfiles = DockerfileBuilder(
-        cache=LayerCache(directory), engines=engines, secrets=state / SECRETS_DIRECTORY, engine=engine
+        cache=LayerCache(directory),
+        engines=engines,
+        secrets=state / SECRETS_DIRECTORY,
+        engine=engine,
+        lines_of=lines_of,
     )
     return Builder(cache=directory, registry=registry, clock=clock, dockerfiles=dockerfiles, environ=environ)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from towpath.aio.clock import Clock
 from towpath.blueprint.model import DEFAULT_BASE, SCRATCH_BASE
 from towpath.build.cache import LayerCache
+from towpath.build.dockerfile import LinesOf, log_line
 from towpath.build.host_base import host_platform
 from towpath.ci.batch import Batch, Export, Watcher
 from towpath.ci.manual import ManualBuild
@@ -46,7 +47,14 @@ class Tools:
 
 @asynccontextmanager
 async def open_workshop(
-    root: Path, found: Found, tools: Tools, *, clock: Clock, watcher: Watcher, environ: Mapping[str, str]
+    root: Path,
+    found: Found,
+    tools: Tools,
+    *,
+    clock: Clock,
+    watcher: Watcher,
+    environ: Mapping[str, str],
+    lines_of: LinesOf = log_line,
 ) -> AsyncIterator[ManualBuild]:
     """Everything that a build needs, until the block ends.
 
@@ -59,7 +67,7 @@ async def open_workshop(
     client = await open_registry_client(
         state, _registries(found), own=tools.address, authfile=tools.authfile, environ=environ, clock=clock
     )
-    builder = make_builder(state, client, clock=clock, environ=environ, engine=tools.engine)
+    builder = make_builder(state, client, clock=clock, environ=environ, engine=tools.engine, lines_of=lines_of)
     attestor = make_attestor(state, client, environ=environ, key=tools.key)
     services = ServiceBuilder(builder, platforms=tools.platforms, source_url=found.source_url, attestor=attestor)
     batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)

@@ -120,7 +120,7 @@ def lines() -> list[str]:
 @pytest.fixture
 def builder(tmp_path: Path, cache: LayerCache, choice: OneEngine, lines: list[str]) -> DockerfileBuilder:
     return DockerfileBuilder(
-        cache=cache, engines=choice, secrets=tmp_path / "secrets", on_line=lambda _service: lines.append
+        cache=cache, engines=choice, secrets=tmp_path / "secrets", lines_of=lambda _service: lines.append
     )
 
 
