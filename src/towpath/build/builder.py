@@ -111,8 +111,8 @@ class Builder:
                 raise _no_engine(request, recipe)
             return await self._dockerfiles.build(request, recipe.dockerfile)
         check_base(request.service, recipe)
-        base = await self._get_base(request.service.base, request.platform)
         lock = _find_lock(request, recipe, context, project)
+        base = await self._get_base(request.service.base, request.platform)
         packages = await self._install(request, base, lock) if lock else None
         if lock is not None:
             context = context.without(lock.vendored(context.names()))

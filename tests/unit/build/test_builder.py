@@ -1,7 +1,9 @@
 """The builder from directory to registry: what is recognised, what is sent, and what each failure says."""
 
 import asyncio
+import io
 import sys
+import tarfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from fakes.clock import VirtualClock
+from fakes.elf import elf
 from fakes.memory_registry import MemoryRegistry
+from fakes.wheels import write_lock, write_wheel
 from towpath.blueprint.model import Service
 from towpath.build.builder import Builder
 from towpath.build.context import ContextError
@@ -77,11 +81,15 @@ def request(context: Path, service: Service = SENSOR, *, tree_id: str = "") -> B
 
 
 async def push_base(
-    registry: MemoryRegistry, *, platform: Platform | None = None, diff_ids: tuple[Digest, ...] = (Digest.of(b"diff"),)
+    registry: MemoryRegistry,
+    *,
+    platform: Platform | None = None,
+    diff_ids: tuple[Digest, ...] = (Digest.of(b"diff"),),
+    layer: bytes = b"a layer of somebody else",
+    name: str = "r.example/base:1",
 ) -> Reference:
     """A foreign base of Docker's media types; returns it by digest."""
-    reference = Reference.parse("r.example/base:1")
-    layer = b"a layer of somebody else"
+    reference = Reference.parse(name)
     config = format_image_config(
         ImageConfig(
             platform or host_platform(),
@@ -275,6 +283,121 @@ async def test_a_base_pinned_by_digest_needs_no_registry_the_second_time(
 
     assert (await builder.build(pinned)).digest == first.digest
     assert registry.requests == 0
+
+
+def tar_of(*names: str) -> bytes:
+    """A gzip layer of empty files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("architecture", ["amd64", "arm64"])
+async def test_packages_for_a_foreign_base_fit_its_python_and_platform_and_carry_no_byte_code(
+    builder: Builder, service: Path, registry: MemoryRegistry, architecture: str
+) -> None:
+    write_lock(service, {"greet==1.0": [write_wheel(service / "wheels", "greet", scripts={"greet": "greet:main"})]})
+    layer = tar_of("usr/local/bin/python3.13", "lib64/ld-linux-x86-64.so.2")
+    platform = Platform("linux", architecture)
+    base = await push_base(registry, platform=platform, layer=layer)
+    foreign = replace(SENSOR, base=str(base), entrypoint=("greet", "--loud"))
+    image = await builder.build(replace(request(service, foreign), platform=platform))
+    config = parse_image_config(image.config_raw)
+
+    assert config.entrypoint == ("python3", "/opt/dependencies/bin/greet", "--loud")
+    assert config.env["PYTHONPATH"] == "/app:/opt/dependencies"
+    assert config.env["PATH"] == "/opt/dependencies/bin:/opt/bin"
+    assert [line.created_by for line in config.history] == ["ADD rootfs", "towpath packages", "towpath build sensor"]
+    with tarfile.open(image.layers[1].path) as archive:
+        names = archive.getnames()
+        script = archive.extractfile("opt/dependencies/bin/greet")
+        assert script is not None
+        assert script.readline() == b"#!/usr/local/bin/python3.13\n"
+    assert not any(name.endswith(".pyc") for name in names)
+    with tarfile.open(image.layers[2].path) as archive:
+        assert not any(name.endswith(".whl") for name in archive.getnames())
+
+
+async def test_a_changed_source_leaves_the_layer_of_packages_alone(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    write_lock(service, {"greet==1.0": [write_wheel(service / "wheels", "greet")]})
+    base = await push_base(registry, layer=tar_of("usr/bin/python3.11", "lib64/ld-linux-x86-64.so.2"))
+    first = await builder.build(request(service, replace(SENSOR, base=str(base))))
+    (service / "main.py").write_text("print('changed')\n")
+    second = await builder.build(request(service, replace(SENSOR, base=str(base))))
+
+    assert first.layers[:2] == second.layers[:2]
+    assert own_layer(first) != own_layer(second)
+    assert first.lock.startswith("requirements.lock sha256:")
+
+
+async def test_a_layer_of_a_base_in_the_same_registry_is_mounted_from_there(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    base = await push_base(registry, name=f"{REPOSITORY.registry}/bases/python:3")
+    await builder.push(await builder.build(request(service, replace(SENSOR, base=str(base)))), REPOSITORY)
+
+    assert registry.log.count("mount home/sensor") == 1
+    assert registry.log.count("blob home/sensor") == 2, "its own layer and the configuration"
+
+
+async def test_a_lock_is_judged_before_a_base_is_pulled(builder: Builder, service: Path) -> None:
+    (service / "requirements.txt").write_text("flask\n")
+
+    with pytest.raises(BuildError, match="Unlocked"):
+        await builder.build(request(service, replace(SENSOR, base="r.example/none:1")))
+
+
+async def test_a_static_site_gets_its_server_in_a_layer_that_all_sites_share(builder: Builder, service: Path) -> None:
+    (service / "public").mkdir()
+    (service / "public" / "index.html").write_text("<h1>one</h1>")
+    one = await builder.build(request(service, replace(SENSOR, static="public", port=9000)))
+    (service / "public" / "index.html").write_text("<h1>other</h1>")
+    other = await builder.build(request(service, replace(SENSOR, static="public")))
+
+    assert one.layers[:2] == other.layers[:2]
+    assert parse_image_config(one.config_raw).entrypoint[2:] == ("/app", "9000")
+    with tarfile.open(one.layers[2].path) as archive:
+        assert [name for name in archive.getnames() if "." in name] == ["app/index.html"]
+
+
+async def test_a_static_site_on_a_foreign_base_stands_where_that_bases_server_looks(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    base = await push_base(registry)
+    site = replace(SENSOR, static=".", into="/usr/share/nginx/html", base=str(base))
+    image = await builder.build(request(service, site))
+
+    assert parse_image_config(image.config_raw).entrypoint == ()
+    with tarfile.open(image.layers[-1].path) as archive:
+        assert "usr/share/nginx/html/main.py" in archive.getnames()
+
+
+async def test_a_program_is_the_whole_image_and_only_that_of_its_platform(builder: Builder, service: Path) -> None:
+    for architecture, machine in (("amd64", 62), ("arm64", 183)):
+        (service / f"tool-{architecture}").write_bytes(elf(machine))
+    tool = replace(SENSOR, base="scratch", binary="tool-{arch}")
+    image = await builder.build(replace(request(service, tool), platform=Platform("linux", "arm64")))
+    config = parse_image_config(image.config_raw)
+
+    assert (config.entrypoint, str(config.platform)) == (("/app/tool-arm64",), "linux/arm64")
+    with tarfile.open(image.layers[0].path) as archive:
+        assert archive.getnames() == ["app", "app/main.py", "app/tool-arm64"]
+
+
+async def test_nothing_to_serve_is_an_error(builder: Builder, service: Path) -> None:
+    with pytest.raises(BuildError, match="StaticEmpty"):
+        await builder.build(request(service, replace(SENSOR, static="public")))
+
+
+async def test_without_an_engine_a_dockerfile_is_refused(builder: Builder, service: Path) -> None:
+    (service / "main.py").rename(service / "Dockerfile")
+
+    with pytest.raises(BuildError, match="EngineMissing"):
+        await builder.build(request(service))
 
 
 async def test_a_base_by_tag_is_resolved_at_every_build(
