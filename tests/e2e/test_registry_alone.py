@@ -49,6 +49,19 @@ def test_nobody_may_do_anything_until_a_robot_is_made_and_then_that_one_may(tmp_
         assert registry.ask("GET", f"/v2/other/app/blobs/{digest}", login=("ci", secret))[0] == 403
 
 
+def test_a_quota_is_kept_and_a_wrong_one_is_refused_at_the_start(tmp_path: Path) -> None:
+    with serve_alone(tmp_path / "registry", "--quota", "1KiB", "--collect-daily") as registry:
+        secret = registry.create_robot("ci", "lab/*")
+        push_blob(registry, ("ci", secret), b"small")
+        content = b"x" * 2000
+        path = f"/v2/lab/app/blobs/uploads/?digest=sha256:{hashlib.sha256(content).hexdigest()}"
+        status, answer = registry.ask("POST", path, body=content, login=("ci", secret))
+        assert (status, b"the quota total is 1.0 KiB" in answer) == (403, True)
+    argv = [str(TOWPATH), "registry", "serve", "--root", str(tmp_path / "other"), "--quota", "much"]
+    refused = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "a size with a unit" in refused.stderr) == (2, True)
+
+
 def test_a_revoked_robot_is_out_at_the_next_request_with_its_tokens(tmp_path: Path) -> None:
     with serve_alone(tmp_path / "registry") as registry:
         secret = registry.create_robot("ci", "lab/*")

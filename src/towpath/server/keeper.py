@@ -68,7 +68,6 @@ class Keeper:
         self._find_upstream = find_upstream
         self._background = Background()
         self._scrubbing: asyncio.Task[None] | None = None
-        self._collected_at = clock.now()
 
     async def run(self) -> None:
         """Look after the registry, for ever; it must be open."""
@@ -91,7 +90,6 @@ class Keeper:
         if not apply:
             return Findings(await collector.plan(self._evidence, policy), None)
         plan, collected = await collector.collect(self._evidence, policy)
-        self._collected_at = self._clock.now()
         log.info(
             "registry collected: %d manifests and %s of blobs", collected.manifests, format_size(collected.blobs_bytes)
         )
@@ -142,8 +140,9 @@ class Keeper:
         plan = await self._registry.collector.plan(self._evidence, policy_of(keeping))
         freed = format_size(plan.freed_bytes)
         if keeping.collects_daily:
-            age = format_duration(self._clock.now() - self._collected_at)
-            return Check("registry keeper", OK, f"collects daily; {freed} are unneeded since {age} at most")
+            ended = self._registry.collector.find_last_end()
+            last = "" if ended is None else f", last {format_duration(self._clock.now() - ended)} ago"
+            return Check("registry keeper", OK, f"collects daily{last}; {freed} could be freed")
         if plan.freed_bytes < WORTH_TELLING_BYTES:
             return Check("registry keeper", OK, f"{freed} could be freed")
         evidence = f"{freed} of {len(plan.removed)} manifests could be freed"
@@ -152,7 +151,8 @@ class Keeper:
     async def _look(self) -> None:
         keeping = await self._keeping()
         await self._scrub_when_due(keeping)
-        if keeping.collects_daily and self._clock.now() - self._collected_at >= DAY_SECONDS:
+        ended = self._registry.collector.find_last_end()
+        if keeping.collects_daily and (ended is None or self._clock.now() - ended >= DAY_SECONDS):
             await self.collect(apply=True)
 
     async def _scrub_when_due(self, keeping: Keeping) -> None:

@@ -20,6 +20,7 @@ from starlette.routing import Route, Router
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.aio.files import write_durably
+from towpath.aio.tasks import Background
 from towpath.errors import TowpathError, UserError
 from towpath.http.credentials import SecretChecker, parse_basic
 from towpath.http.hosts import is_loopback_host
@@ -30,6 +31,9 @@ from towpath.registry.accounts import Accounts, Grant
 from towpath.registry.app import create_registry_app
 from towpath.registry.counters import Counters
 from towpath.registry.exposition import format_exposition
+from towpath.registry.keeper.evidence import NoEvidence
+from towpath.registry.keeper.policy import Policy
+from towpath.registry.keeper.quota import Quota
 from towpath.registry.protocol.exchange import OnPush
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
@@ -40,6 +44,8 @@ KEY_BYTES = 32
 STANDARD_ERROR = "-"
 # What is under way when the stop is asked for, such as a large layer, may end for so long.
 GRACE_SECONDS = 10.0
+LOOK_SECONDS = 3600.0
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class RegistrySettings:
         access_log: where requests are noted, a file, or `-` for standard error; empty for nowhere.
         notify: whom to tell of pushes, by URL.
         notify_secret_file: what holds the secret that signs; None for one that is made.
+        quota_bytes: the most it may hold; None for no limit.
+        collect_daily: remove once a day what no tag leads to.
     """
 
     root: Path
@@ -69,6 +77,8 @@ class RegistrySettings:
     access_log: str = ""
     notify: tuple[str, ...] = ()
     notify_secret_file: Path | None = None
+    quota_bytes: int | None = None
+    collect_daily: bool = False
 
 
 class StandaloneRegistry:
@@ -112,6 +122,11 @@ class StandaloneRegistry:
         settings = self._settings
         await self._registry.start()
         self._stack.push_async_callback(self._registry.close)
+        self._registry.limit(Quota(settings.quota_bytes))
+        if settings.collect_daily:
+            background = Background()
+            background.run_forever("registry collection", self._collect_for_ever)
+            self._stack.push_async_callback(background.close)
         observers: list[Counters | AccessLog] = [self._counters]
         if settings.access_log:
             access_log = AccessLog(None if settings.access_log == STANDARD_ERROR else Path(settings.access_log))
@@ -159,6 +174,15 @@ class StandaloneRegistry:
         self._stack.push_async_callback(notifier.close)
         await notifier.start(self._registry.read_tags)
         return notifier.pushed
+
+    async def _collect_for_ever(self) -> None:
+        collector = self._registry.collector
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            ended = collector.find_last_end()
+            if ended is None or self._clock.now() - ended >= DAY_SECONDS:
+                # Nobody outside can be asked what is needed, so every tag stays, and what tags lead to.
+                await collector.collect(NoEvidence(), Policy())
 
     async def _tell_metrics(self, request: Request) -> Response:
         basic = parse_basic(request.headers.get("authorization", ""))

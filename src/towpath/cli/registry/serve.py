@@ -7,7 +7,20 @@ from typing import Any
 import click
 
 from towpath.cli.serving_options import ACCESS_LOG, ANONYMOUS, INSECURE, NOTIFY, TLS_FILES, describe_trust
-from towpath.config import DEFAULT_HOST
+
+
+def _read_size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    from towpath.blueprint.keeping import parse_size  # noqa: PLC0415 - few say it, and the start must be short
+
+    try:
+        return parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(f"got {value!r}, expected {error}", context, parameter) from error
+
+
+LOOPBACK = "127.0.0.1"
 
 
 @click.command("serve")
@@ -17,7 +30,7 @@ from towpath.config import DEFAULT_HOST
     required=True,
     help="Its directory; made when there is none.",
 )
-@click.option("--host", default=DEFAULT_HOST, help="Where to listen.", show_default=True)
+@click.option("--host", default=LOOPBACK, help="Where to listen.", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, help="0: any that is free.", show_default=True)
 @TLS_FILES[0]
 @TLS_FILES[1]
@@ -26,6 +39,8 @@ from towpath.config import DEFAULT_HOST
 @ACCESS_LOG
 @NOTIFY[0]
 @NOTIFY[1]
+@click.option("--quota", "quota_bytes", callback=_read_size, metavar="SIZE", help="The most it may hold: 20GiB.")
+@click.option("--collect-daily", is_flag=True, help="Remove once a day what no tag leads to.")
 def command(root: Path, **options: Any) -> None:
     """Run a registry on its own: any OCI client, robots of its own, TLS, metrics, an access log.
 

@@ -35,6 +35,7 @@ from towpath.registry.storage.survey import read_facts
 log = logging.getLogger(__name__)
 
 F = TypeVar("F", ManifestFact, LinkFact)
+MARK = "collected"
 # 32: about ten milliseconds of the catalog's worker, which is what a push may have to wait for a piece.
 PIECE = 32
 
@@ -63,6 +64,11 @@ class Collector:
         self._started_at = clock.now()
         self._one_at_a_time = asyncio.Lock()
 
+    def find_last_end(self) -> float | None:
+        """When a whole collection last ended, also before a restart."""
+        noted = self._catalog.find_mark(MARK)
+        return float(noted) if noted else None
+
     async def survey(self) -> Facts:
         """What is there at this moment."""
         began = max(self._started_at, self._leases.forgotten_until)
@@ -86,9 +92,12 @@ class Collector:
         async with self._one_at_a_time:
             plan = await self.plan(evidence, policy)
             try:
-                return plan, await self._apply(plan, evidence)
+                collected = await self._apply(plan, evidence)
+                if not collected.interrupted:
+                    await self._disk.commit(partial(self._catalog.set_mark, MARK, str(self._clock.now())))
             finally:
                 await self._disk.survey(self._reserve.refill)
+            return plan, collected
 
     async def _apply(self, plan: Plan, evidence: Evidence) -> Collected:
         manifests = freed = 0
