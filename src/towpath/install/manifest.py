@@ -41,6 +41,8 @@ class Serving:
         storage: the size of its volume.
         remote: the repository to follow; empty to host one.
         token_secret: the Secret with the access token for it; empty for none.
+
+    Nothing stands before a port of the nodes, so there the pod itself speaks TLS, unless plain HTTP is chosen.
     """
 
     image: str
@@ -49,6 +51,17 @@ class Serving:
     storage: str = "10Gi"
     remote: str = ""
     token_secret: str = ""
+
+    @property
+    def node_port(self) -> int | None:
+        """The port of every node that is advertised; None where something else leads to the pod."""
+        port = self.advertise.rpartition(":")[2]
+        return int(port) if port.isdecimal() and int(port) in NODE_PORTS else None
+
+    @property
+    def tls(self) -> bool:
+        """Whether the pod itself speaks TLS."""
+        return self.node_port is not None and not self.plain_http
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +135,11 @@ def _binding(maker: _Maker, kind: str, role: str, name: str, namespace: str) -> 
 
 
 def _serving(maker: _Maker, serving: Serving) -> Iterator[Document]:
-    port = serving.advertise.rpartition(":")[2]
-    node_port = int(port) if port.isdecimal() and int(port) in NODE_PORTS else None
     ports: dict[str, Any] = {"name": "http", "port": PORT, "targetPort": "http"}
     spec: dict[str, Any] = {"selector": maker.labels, "ports": [ports]}
     comment = "Git, registry, webhooks and API. Lead the advertised address here: an Ingress, or a load balancer."
-    if node_port is not None:
-        ports["nodePort"] = node_port
+    if serving.node_port is not None:
+        ports["nodePort"] = serving.node_port
         spec["type"] = "NodePort"
         comment = "Git, registry, webhooks and API, on this port of every node: the containerd of each pulls from it."
     yield Document(maker.make("v1", "Service", NAME, namespace=maker.namespace, spec=spec), comment)
@@ -154,7 +165,13 @@ def _spec(maker: _Maker, serving: Serving) -> dict[str, Any]:
 
 def _pod(maker: _Maker, serving: Serving) -> dict[str, Any]:
     # Requests by an address are refused unless it is ours (DNS rebinding); a kubelet asks by the pod's own.
-    probe = {"httpGet": {"path": "/healthz", "port": "http", "httpHeaders": [{"name": "Host", "value": "localhost"}]}}
+    asked: dict[str, Any] = {
+        "path": "/healthz",
+        "port": "http",
+        "httpHeaders": [{"name": "Host", "value": "localhost"}],
+    }
+    if serving.tls:
+        asked["scheme"] = "HTTPS"
     volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
     mounts: list[dict[str, Any]] = [{"name": "data", "mountPath": DATA}, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - a pod's own
     if serving.token_secret:
@@ -167,7 +184,7 @@ def _pod(maker: _Maker, serving: Serving) -> dict[str, Any]:
         "args": _arguments(maker, serving),
         "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - git and Python look for one
         "ports": [{"name": "http", "containerPort": PORT}],
-        "readinessProbe": {**probe, "periodSeconds": 5},
+        "readinessProbe": {"httpGet": asked, "periodSeconds": 5},
         "livenessProbe": {
             "tcpSocket": {"port": "http"},
             "initialDelaySeconds": 30,
@@ -203,6 +220,8 @@ def _arguments(maker: _Maker, serving: Serving) -> list[str]:
         arguments += ["--advertise", serving.advertise]
     if serving.plain_http:
         arguments.append("--plain-http")
+    if serving.tls:
+        arguments.append("--tls")
     if serving.remote:
         arguments += ["--remote", serving.remote]
     if serving.token_secret:

@@ -84,6 +84,16 @@ def test_a_port_of_nodes_is_opened_only_where_it_is_advertised(advertise: str, e
     assert (spec.get("type"), spec["ports"][0].get("nodePort")) == expected
 
 
+def test_at_a_port_of_nodes_the_pod_itself_speaks_tls_unless_told_otherwise() -> None:
+    serving = Serving(image="i", advertise="192.168.1.10:30070")
+    containers: Any = find_path(one("StatefulSet", made(serving)), "spec", "template", "spec", "containers")
+
+    assert containers[0]["args"][-1] == "--tls"
+    assert containers[0]["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    for other in (SERVING, Serving(image="i", advertise="towpath.lan")):
+        assert "--tls" not in arguments(other)
+
+
 def test_what_serve_is_told_is_what_was_chosen() -> None:
     said = " ".join(arguments(SERVING))
     assert said == (

@@ -15,6 +15,7 @@ from typing import Any, Self
 import click
 
 from towpath.cli.connection import Connection
+from towpath.cli.demo.outside import DemoCluster
 from towpath.errors import RemoteError, TowpathError, UserError
 
 # Far above what any scene takes: a wait that long is a failure of the product, and says so.
@@ -32,8 +33,10 @@ class DemoError(TowpathError):
 class Stage:
     """A running platform in `root`; a context manager."""
 
-    def __init__(self, root: Path, *, keep: bool) -> None:
+    def __init__(self, root: Path, *, keep: bool, cluster: DemoCluster | None = None) -> None:
+        """Prepare. `cluster` is the user's, to run pods on; None for the embedded one."""
         self.root = root
+        self._cluster = cluster
         self._keep = keep
         self._port, self._kube_port = _free_ports(2)
         self._platform: subprocess.Popen[bytes] | None = None
@@ -42,7 +45,7 @@ class Stage:
         self._env = {
             **os.environ,
             "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "KUBECONFIG": str(root / ".towpath" / "kubeconfig"),
+            "KUBECONFIG": str(cluster.kubeconfig if cluster else root / ".towpath" / "kubeconfig"),
             "KUBECACHEDIR": str(root.parent / "kubectl-cache"),  # not in the home of whoever looks at the demo
             "GIT_TERMINAL_PROMPT": "0",
             "NO_COLOR": "1",
@@ -67,6 +70,8 @@ class Stage:
         except subprocess.TimeoutExpired:
             self._platform.kill()
             self._platform.wait()
+        if self._cluster is not None:
+            self._cluster.clean_up()
 
     def begin(self, scene: Callable[["Stage"], None]) -> None:
         """Announce a scene: its number, the time since the start, and the first line of its text."""
@@ -121,12 +126,13 @@ class Stage:
 
     def start_platform(self) -> float:
         """`towpath up`; the seconds until it accepted a push. Raises DemoError with its log."""
-        click.secho("   $ towpath up", fg="cyan")
+        named = ["--kubeconfig", str(self._cluster.kubeconfig)] if self._cluster else []
+        click.secho(f"   $ {' '.join(['towpath', 'up', *named])}", fg="cyan")
         started = time.monotonic()
         log = self.root.parent / "up.log"
         with log.open("wb") as output:
             self._platform = subprocess.Popen(
-                [BIN / "towpath", "up", "--port", str(self._port), "--kube-port", str(self._kube_port)],
+                [BIN / "towpath", "up", "--port", str(self._port), "--kube-port", str(self._kube_port), *named],
                 cwd=self.root,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
@@ -140,7 +146,16 @@ class Stage:
                 raise DemoError(f"the platform did not start: {log.read_text().strip()}")
             time.sleep(POLL_SECONDS)
         click.echo(f"     {log.read_text().splitlines()[0]}")
+        self._require_reachable_registry()
         return time.monotonic() - started
+
+    def _require_reachable_registry(self) -> None:
+        checks = Connection.of(self.root).get("/doctor")["checks"] if self._cluster else []
+        for check in checks:
+            if check["check"] == "registry address" and check["state"] == "problem":
+                raise DemoError(
+                    check["evidence"], hint="the demo's registry is at loopback; try towpath up, as it says"
+                )
 
     def edit(self, path: str, before: str, after: str) -> None:
         """Change one place in a file of the repository. Raises DemoError when it is not there exactly once."""
