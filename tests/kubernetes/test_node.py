@@ -17,7 +17,16 @@ from pathlib import Path
 import pytest
 
 from fakes.kubectl import Kubectl
-from kubernetes.node.confinement import CGROUPS, GROUP_PREFIX, NodeNotRunnableError, require_runnable, sweep_groups
+from kubernetes.node.confinement import (
+    CGROUPS,
+    GROUP_PREFIX,
+    Confinement,
+    NodeError,
+    NodeNotRunnableError,
+    make_groups,
+    require_runnable,
+    sweep_groups,
+)
 from kubernetes.node.running import Node
 from kubernetes.node.settings import PAUSE_IMAGE
 
@@ -128,6 +137,21 @@ def test_a_killed_test_run_leaves_no_process_no_address_and_no_group(
     wait_until(lambda: address not in addresses())
     wait_until(lambda: not left_groups(run.pid))
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_a_node_that_cannot_be_made_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    try:
+        require_runnable()
+    except NodeNotRunnableError as error:
+        pytest.skip(f"NOT RUN: needs a node of its own: {error}")
+    groups = make_groups(f"{os.getpid()}-broken")
+    settings = tmp_path / "settings.json"
+    told = {"owner": os.getpid(), "directory": str(tmp_path), "link": "tpn-broken", "address": "no-address"}
+    settings.write_text(json.dumps({**told, "cgroups": [str(group) for group in groups]}))
+    with pytest.raises(NodeError, match='any valid prefix is expected rather than "no-address/32"'):
+        Confinement(settings, groups, tmp_path / "log")
+    assert not any(group.exists() for group in groups)
+    assert "tpn-broken" not in addresses()
 
 
 def addresses() -> str:

@@ -51,7 +51,7 @@ def require_runnable() -> None:
         missing += [f"no namespaces: {tried.stderr.strip()}"] if tried.returncode else []
     if not missing:
         try:
-            remove_groups(make_groups("probe"))
+            remove_groups(make_groups(f"{os.getpid()}-probe"))
         except OSError as error:
             missing.append(f"no control groups: {error}")
     if missing:
@@ -121,7 +121,11 @@ class Confinement:
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._await("ready")
+        try:
+            self._await("ready")
+        except NodeError:
+            self.close()
+            raise
 
     def start(self, name: str, argv: Sequence[str], log: Path) -> None:
         """Start a program in the namespaces."""
