@@ -156,4 +156,7 @@ def _commit_of(claim: Claim) -> str:
 
 
 def _plain(url: str) -> str:
-    return url.removeprefix("git+").rstrip("/").removesuffix(".git").lower()
+    """A URL without what makes no difference; paths keep their case, which some forges tell apart."""
+    scheme, separator, rest = url.removeprefix("git+").rstrip("/").removesuffix(".git").partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}" if separator else scheme

@@ -106,10 +106,21 @@ class DockerfileBuilder:
                 arguments=service.build_args,
                 secrets=secrets,
             )
+            _check_inside(asked)
             engine = await self._engines.choose(self._engine or service.engine, asked)
             await engine.build(asked, work / "layout", self._lines_of(service.name))
             found = await asyncio.to_thread(import_layout, work / "layout", self._cache, request.platform)
         return compose_dockerfile_image(request, found, engine=f"{engine.name} {engine.version}")
+
+
+def _check_inside(build: DockerfileBuild) -> None:
+    """A link must not make an engine read, and print, a file of this machine as a Dockerfile."""
+    path = (build.context / build.dockerfile).resolve()
+    if not path.is_relative_to(build.context) or not path.is_file():
+        raise BuildError(
+            f"{build.dockerfile} cannot be used (DockerfileMissing): it is no file below the service's directory",
+            hint="commit the Dockerfile itself, not a link to another place",
+        )
 
 
 def find_secrets(directory: Path, service: Service) -> dict[str, Path]:

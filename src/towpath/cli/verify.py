@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from towpath.source.repository import GitRepository
 
 CHANNEL = "canary"
 REFUSED = 3
+_WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _KEY_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -33,7 +36,7 @@ _KEY_FILE = click.Path(dir_okay=False, path_type=Path)
 @click.argument("image")
 @click.option("--key", "key_files", type=_KEY_FILE, multiple=True, help="A public key to trust; may be given again.")
 @click.option("--source", default="", help="The repository it must come from.")
-@click.option("--commit", default="", help="The commit it must be built from, as its full id.")
+@click.option("--commit", default="", help="The commit it must be built from.")
 @click.option("--platform", "platform_text", default="", help="Which image of several.  [default: this machine's]")
 @click.option("--allow-unsigned", is_flag=True, help="Accept what nobody signed; all other checks stay.")
 @click.option("--authfile", type=click.Path(path_type=Path), help="The file with the logins.  [default: docker's]")
@@ -103,10 +106,22 @@ async def _verify(
         )
         stack.push_async_callback(client.close)
         find_commit = await stack.enter_async_context(_history(root))
-        asked = Expectation(
-            expected.keys, expected.source, expected.commit, find_commit, unsigned_is_fine=expected.unsigned_is_fine
-        )
+        commit = await _whole_id(expected.commit, find_commit)
+        asked = replace(expected, commit=commit, find_commit=find_commit)
         return await verify(client, reference, platform, asked)
+
+
+async def _whole_id(commit: str, find_commit: FindCommit | None) -> str:
+    """The full id of the commit that the user names; only a repository can tell what a shorter one stands for."""
+    if not commit or _WHOLE_ID.fullmatch(commit):
+        return commit
+    found = await find_commit(commit) if find_commit else None
+    if found is None:
+        raise UserError(
+            f"commit {commit} is not known (BadCommit): expected a full id, or a commit of this repository",
+            hint="git rev-parse prints the full id",
+        )
+    return found
 
 
 @asynccontextmanager

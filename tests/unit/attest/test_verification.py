@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fakes.attested import COMMIT, PLATFORM, REFERENCE, Shelf
+from fakes.attested import COMMIT, PLATFORM, REFERENCE, SOURCE, Shelf
 from fakes.memory_registry import MemoryRegistry
 from towpath.attest.dsse import IN_TOTO, Envelope, Signature, sign
 from towpath.attest.findings import Verdict, conclude
@@ -140,6 +140,18 @@ async def test_provenance_that_contradicts_the_label_is_found_out(shelf: Shelf) 
 )
 async def test_another_commit_or_source_than_expected_fails(shelf: Shelf, expected: Expectation) -> None:
     await shelf.attach_signed(KEY, shelf.origin(), shelf.listed(shelf.contents()))
+    assert verdicts(await shelf.verify(expected))["provenance"] is Verdict.FAILED
+
+
+@pytest.mark.parametrize("source", ["https://GIT.example/home", "git+https://git.example/home.git/", SOURCE])
+async def test_spellings_of_one_source_are_one(shelf: Shelf, source: str) -> None:
+    await shelf.attach_signed(KEY, shelf.origin(), shelf.listed(shelf.contents()))
+    assert verdicts(await shelf.verify(Expectation((KEY.public,), source=source)))["provenance"] is Verdict.PASSED
+
+
+async def test_a_path_in_another_case_is_another_source(shelf: Shelf) -> None:
+    await shelf.attach_signed(KEY, shelf.origin(), shelf.listed(shelf.contents()))
+    expected = Expectation((KEY.public,), source="https://git.example/Home.git")
     assert verdicts(await shelf.verify(expected))["provenance"] is Verdict.FAILED
 
 

@@ -185,7 +185,10 @@ async def test_the_engine_is_asked_what_the_blueprint_says(
     builder: DockerfileBuilder, engine: ScriptedEngine, choice: OneEngine, tmp_path: Path, lines: list[str]
 ) -> None:
     service = Service("web", "services/web", target="prod", build_args={"A": "1"}, engine="podman")
-    await builder.build(request(tmp_path, service), "deploy/Dockerfile")
+    web = request(tmp_path, service)
+    (web.context / "deploy").mkdir()
+    (web.context / "deploy" / "Dockerfile").write_text("FROM scratch\n")
+    await builder.build(web, "deploy/Dockerfile")
     (asked,) = engine.asked
     assert (asked.dockerfile, asked.target, asked.arguments) == ("deploy/Dockerfile", "prod", {"A": "1"})
     assert (asked.epoch, asked.platform) == (1_700_000_000, PLATFORM)
@@ -205,6 +208,18 @@ async def test_files_that_do_not_count_are_not_in_the_context(
     await builder.build(request(tmp_path, only=frozenset({"Dockerfile"})), "Dockerfile")
     await builder.build(request(tmp_path), "Dockerfile")
     assert engine.seen == [{"Dockerfile"}, {"Dockerfile", "ignored.env"}]
+
+
+@pytest.mark.parametrize("dockerfile", ["linked", "nowhere", "../outside"])
+async def test_a_dockerfile_is_a_file_of_the_service(
+    builder: DockerfileBuilder, engine: ScriptedEngine, tmp_path: Path, dockerfile: str
+) -> None:
+    asked = request(tmp_path)
+    (tmp_path / "outside").write_text("FROM scratch\n")
+    (asked.context / "linked").symlink_to(tmp_path / "outside")
+    with pytest.raises(BuildError, match="DockerfileMissing"):
+        await builder.build(asked, dockerfile)
+    assert engine.asked == []
 
 
 async def test_a_failed_build_leaves_nothing_behind(

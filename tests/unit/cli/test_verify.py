@@ -90,6 +90,13 @@ def test_another_commit_than_expected_is_refused(host: str, public_key: str, typ
     assert verdicts(said)["provenance"] == "failed"
 
 
+def test_a_commit_that_is_cut_short_needs_a_repository_to_be_understood(
+    host: str, public_key: str, type_: Type
+) -> None:
+    said = type_("verify", push(host), "--key", public_key, "--commit", COMMIT[:7])
+    assert (said.code, "BadCommit" in said.err) == (2, True)
+
+
 def test_keys_of_the_platform_are_taken_and_its_commits_are_asked_for(
     host: str, tmp_path: Path, type_: Type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,7 +113,8 @@ def test_keys_of_the_platform_are_taken_and_its_commits_are_asked_for(
     git("add", "towpath.yaml")
     git("commit", "-q", "-m", "first")
     monkeypatch.chdir(lab)
-    known = type_("verify", push(host, commit=git("rev-parse", "HEAD")), "-o", "json")
+    head = git("rev-parse", "HEAD")
+    known = type_("verify", push(host, commit=head), "--commit", head[:7], "-o", "json")
     assert verdicts(known)["commit"] == "passed"
     assert known.code == 0
 

@@ -151,33 +151,34 @@ class Buildah:
         self._store.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._running += 1
         try:
-            image = await self._build_image(build, layout.with_suffix(".iid"), on_line)
-            export = plan_export(self.name, image, self._settings, store=self._store, layout=layout)
-            ended = await self._run(export, build.context, on_line)
+            image, settings = await self._build_image(build, layout.with_suffix(".iid"), on_line)
+            export = plan_export(self.name, image, settings, store=self._store, layout=layout)
+            ended = await self._run(export, settings, build.context, on_line)
             if ended.returncode != 0:
                 raise self._failed(build, ended)
         finally:
             self._running -= 1
         self._built += 1
         if self._built % UPKEEP_BUILDS == 0 and not self._running:  # never below another build's feet
-            await self._run(plan_upkeep(self.name, self._settings, store=self._store), self._store, on_line)
+            upkeep = plan_upkeep(self.name, self._settings, store=self._store)
+            await self._run(upkeep, self._settings, self._store, on_line)
 
-    async def _build_image(self, build: DockerfileBuild, iidfile: Path, on_line: OnLine) -> str:
-        """The id of the image, in the store; goes down the ladder when the machine is what fails."""
+    async def _build_image(self, build: DockerfileBuild, iidfile: Path, on_line: OnLine) -> tuple[str, Settings]:
+        """The id of the image and where it is stored; goes down the ladder when the machine is what fails."""
         while True:
             settings = self._settings
             command = plan_build(self.name, build, settings, store=self._store, iidfile=iidfile)
-            ended = await self._run(command, build.context, on_line)
+            ended = await self._run(command, settings, build.context, on_line)
             if ended.returncode == 0:
-                return iidfile.read_text().strip()
+                return iidfile.read_text().strip(), settings
             following = next_settings(settings, ended.lines)
             if following is None:
                 raise self._failed(build, ended)
             on_line(f"{self.name}: {_describe(settings)} does not work here; trying {_describe(following)}")
             self._settings = following
 
-    async def _run(self, command: Command, cwd: Path, on_line: OnLine) -> Ended:
-        wrapper = _OWN_MOUNTS if self._settings.own_mounts else ()
+    async def _run(self, command: Command, settings: Settings, cwd: Path, on_line: OnLine) -> Ended:
+        wrapper = _OWN_MOUNTS if settings.own_mounts else ()
         return await run_command(
             replace(command, argv=(*wrapper, str(self._program), *command.argv[1:])),
             cwd=cwd,
