@@ -9,7 +9,8 @@ from typing import Self
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from towpath.ci.batch import Step
 
@@ -27,16 +28,17 @@ class BuildBars:
             TextColumn(f"{{task.description:<{width}}}"),
             TextColumn("{task.fields[step]:<9}"),
             BarColumn(bar_width=24),
-            DownloadColumn(),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[sent]}"),
             console=self._console,
             disable=not self._console.is_terminal,
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {
-            name: self._bars.add_task(name, total=None, step="waiting") for name in services
+            name: self._bars.add_task(name, total=None, start=False, step="waiting", sent="") for name in services
         }
         self._began: dict[str, float] = {}
+        self._sent = dict.fromkeys(services, 0)
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -52,15 +54,18 @@ class BuildBars:
     def began(self, service: str, step: Step, /) -> None:
         """A service began a step."""
         self._began[service] = time.monotonic()
-        self._bars.update(self._tasks[service], step=str(step))
+        self._bars.start_task(self._tasks[service])
+        # How much there is to do is not known before it is done: the bar moves, and is full when the step has ended.
+        self._bars.update(self._tasks[service], step=str(step), total=None, completed=0)
 
     def sent(self, service: str, count: int, /) -> None:
         """So many more bytes are on their way."""
-        self._bars.update(self._tasks[service], advance=count)
+        self._sent[service] += count
+        self._bars.update(self._tasks[service], sent=f"{decimal(self._sent[service])} sent")
 
     def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
         """A step ended."""
         done = "failed" if failed else _DONE[step]
-        self._bars.update(self._tasks[service], step=done)
+        self._bars.update(self._tasks[service], step=done, total=1, completed=0 if failed else 1)
         if self._bars.disable and (failed or step is not Step.EXPORT):
             click.echo(f"{service}: {done} after {time.monotonic() - self._began[service]:.2f} s", err=True)
