@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 # One hour: no client pauses longer and comes back; an abandoned upload costs disk space only.
 UPLOAD_SECONDS = 3600.0
 PURGE_INTERVAL_SECONDS = 900.0
+# A month: long enough for somebody who wants to see what the disk has made of a file.
+DAMAGED_SECONDS = 30 * 86_400.0
 
 
 class Registry:
@@ -203,6 +205,8 @@ class Registry:
             purged = await self.purge_uploads()
             if purged:
                 log.info("removed %d abandoned uploads", purged)
+            disk, _, files, _ = self._require()
+            await disk.run(partial(files.purge_damaged, older_than=self._clock.now() - DAMAGED_SECONDS))
 
     def _require(self) -> tuple[Disk, Catalog, BlobFiles, Uploads]:
         if self._opened is None:

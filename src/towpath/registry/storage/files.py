@@ -130,6 +130,16 @@ class BlobFiles:
         self._verified.pop(digest, None)
         self.path(digest).unlink(missing_ok=True)
 
+    def purge_damaged(self, *, older_than: float) -> int:
+        """Remove files that were moved aside before this time; says how many. Somebody may want to look at them."""
+        purged = 0
+        for path in list(self._damaged.iterdir()) if self._damaged.exists() else ():
+            # The time of the renaming: the content's own is of its push.
+            if path.stat().st_ctime < older_than:
+                path.unlink(missing_ok=True)
+                purged += 1
+        return purged
+
     def digests(self) -> Iterator[Digest]:
         """All blobs on disk."""
         for algorithm in HEX_LENGTHS:

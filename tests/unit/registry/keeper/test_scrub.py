@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 
@@ -111,6 +112,19 @@ async def test_a_push_heals_what_was_damaged(api: Api) -> None:
 
     assert (await api.ask("GET", f"/v2/lab/app/blobs/{Digest.of(LAYER)}")).content == LAYER
     assert (await scrub(api)).damages == ()
+
+
+async def test_what_was_moved_aside_is_kept_for_a_month(tmp_path: Path) -> None:
+    clock = VirtualClock(start=time.time())  # the files' own times are the machine's
+    async with open_api(tmp_path / "registry", clock) as api:
+        await api.put(await api.prepare_manifest(LAYER), "v1")
+        rot(api, LAYER)
+        await scrub(api)
+        aside = [f"damaged/{Digest.of(LAYER).hex}"]
+        await clock.advance(29 * 86_400)
+        assert [name for name in api.files() if name.startswith("damaged/")] == aside
+        await clock.advance(2 * 86_400)
+        await until(lambda: not [name for name in api.files() if name.startswith("damaged/")])
 
 
 async def test_an_upstream_mends_what_was_damaged(api: Api) -> None:
