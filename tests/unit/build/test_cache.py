@@ -110,3 +110,30 @@ def test_records_are_json_beside_layers(cache: LayerCache) -> None:
     assert cache.find_record("base") == {"config": "{}"}
     assert cache.find_record("none") == {}
     assert not cache.has(Digest.of(b""), 0)
+
+
+def test_a_tree_on_its_way_into_a_layer_is_gone_with_its_block(cache: LayerCache) -> None:
+    with cache.staging() as directory:
+        (directory / "sub").mkdir()
+        (directory / "sub" / "file").write_text("x")
+
+    assert not directory.exists()
+
+
+def test_trees_that_a_crash_left_are_swept_and_those_in_use_are_not(cache: LayerCache) -> None:
+    with cache.staging() as directory:
+        left = directory.with_name("left-by-a-crash")
+        (left / "sub").mkdir(parents=True)
+        os.utime(left, (1, 1))
+        cache.prune(directory.stat().st_mtime)
+
+        assert not left.exists()
+        assert directory.exists()
+
+
+def test_what_else_is_known_of_a_layer_is_kept_beside_it(cache: LayerCache) -> None:
+    layer = write_layer([made_file("x", b"content")], cache.blobs)
+    cache.put("key", layer, packages=["flask"])
+
+    assert cache.find("key") == layer
+    assert cache.find_record("key")["packages"] == ["flask"]
