@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,15 +15,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from securesystemslib.dsse import Envelope as OtherEnvelope
 from securesystemslib.signer._key import SSlibKey
 
-from fakes.attested import Shelf
+from fakes.attested import PLATFORM, SOURCE, Shelf
+from fakes.docker_registry import find_docker_registry, run_docker_registry
 from fakes.registry import password
 from fakes.registry_process import run_registry
 from towpath.attest import sbom
 from towpath.attest.dsse import IN_TOTO, format_envelope, parse_envelope, sign
+from towpath.attest.findings import Verdict, conclude
 from towpath.attest.keyfiles import write_pair
 from towpath.attest.keys import KeyKind, PrivateKey, generate_key
 from towpath.attest.referrer import sbom_referrer
 from towpath.attest.sbom import dump_sbom
+from towpath.attest.verification import Expectation, Verification, verify
 from towpath.oci.keyring import Credential, Keyring, format_docker_config
 from towpath.oci.reference import Reference
 from towpath.ociclient.client import RegistryClient
@@ -121,3 +125,21 @@ def test_cosign_refuses_what_another_key_signed(cosign: str, host: str, tmp_path
     public = write_pair(tmp_path, KEY, name="k", password=None).public
     done = run_cosign(cosign, tmp_path, host, "--key", str(public), "--type", "cyclonedx", str(reference))
     assert done.returncode != 0
+
+
+def test_a_registry_without_referrers_lists_them_by_tag(tmp_path: Path) -> None:
+    if find_docker_registry() is None:
+        pytest.fail("docker-registry is not installed (Debian: apt-get install docker-registry)")
+    with run_docker_registry(tmp_path / "debian") as url:
+        reference = push(url.removeprefix("http://"))
+        digest = str(reference.digest)
+        with urllib.request.urlopen(f"{url}/v2/{reference.repository}/tags/list") as answer:  # noqa: S310 - loopback
+            assert digest.replace(":", "-") in json.load(answer)["tags"]
+
+        async def run() -> Verification:
+            client = RegistryClient()
+            found = await verify(client, reference, PLATFORM, Expectation(keys=(KEY.public,), source=SOURCE))
+            await client.close()
+            return found
+
+        assert conclude(asyncio.run(run()).findings) is Verdict.PASSED
