@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from starlette.applications import Starlette
+from starlette.routing import Router
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.http.body import Patience
@@ -61,7 +61,7 @@ class RegistryServer:
     """A running registry; `pushes` is what its listener was told."""
 
     registry: Registry
-    app: Starlette
+    app: Router
     listener: Listener
     pushes: list[PushEvent] = field(default_factory=list)
 

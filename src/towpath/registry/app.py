@@ -9,10 +9,9 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, request_response
+from starlette.routing import Route, Router, request_response
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.http.body import BodyInterruptedError, BodyTooLargeError, BodyTooSlowError, Patience
@@ -44,7 +43,7 @@ def create_registry_app(
     token_key: bytes | None = None,
     observers: Sequence[Observer] = (),
     patience: Patience | None = None,
-) -> Starlette:
+) -> Router:
     """The application; its routes may be mounted beside others.
 
     Args:
@@ -70,7 +69,7 @@ def create_registry_app(
     below = Route("/v2/{path:path}", distribution)
     # A path may hold line ends, which Starlette's own pattern would send away without a look at who asks.
     below.path_regex = re.compile(below.path_regex.pattern, re.DOTALL)
-    return Starlette(
+    return Router(
         routes=[
             Route("/token", token, methods=["GET", "POST"]),
             # Of any method: the ones that are not supported are refused in the specification's form, too.
