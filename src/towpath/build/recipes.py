@@ -63,9 +63,8 @@ def choose_recipe(service: Service, names: frozenset[str], project: str = "") ->
     Raises:
         BuildError: nothing says how it starts.
     """
-    dockerfile = getattr(service, "dockerfile", "")
-    if dockerfile:
-        return Recipe(RecipeKind.DOCKERFILE, dockerfile=dockerfile)
+    if service.dockerfile:
+        return Recipe(RecipeKind.DOCKERFILE, dockerfile=service.dockerfile)
     if service.static:
         return Recipe(RecipeKind.STATIC, service.entrypoint, root=service.static, into=service.into)
     if service.binary:
