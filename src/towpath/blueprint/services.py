@@ -32,7 +32,7 @@ SERVICE_KEYS = (
     *DOCKERFILE_KEYS,
 )
 # Each says what a service is made of; one service is made of one thing.
-_KINDS = ("static", "binary")
+_KINDS = ("static", "binary", "dockerfile")
 
 _USER = re.compile(r"\d{1,10}(:\d{1,10})?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

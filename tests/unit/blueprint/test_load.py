@@ -303,6 +303,7 @@ def test_packages_can_be_named_or_switched_off() -> None:
     ("entry", "problem"),
     [
         ("{static: public, binary: x}", "cannot be given beside static"),
+        ("{binary: x, dockerfile: Dockerfile}", "cannot be given beside binary"),
         ("{static: nowhere}", "got nowhere, expected a directory below services/site"),
         ("{static: ../../etc}", "without . or .."),
         ("{binary: /bin/sh}", "expected a path below the service's directory"),
