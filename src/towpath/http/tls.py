@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 # A handshake has two round trips at most.
 _HANDSHAKE_TURNS = 4
+# X509_V_ERR_CERT_HAS_EXPIRED, of OpenSSL's x509_vfy.h.
+_EXPIRED = frozenset({10})
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
@@ -73,16 +75,38 @@ def find_mismatch(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> 
 
     The two shake hands in memory: what a client would say is known before the first one comes.
     """
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    serving = server.wrap_bio(to_server, to_client, server_side=True)
-    asking = client.wrap_bio(to_client, to_server, server_hostname=name)
     try:
-        for _ in range(_HANDSHAKE_TURNS):
-            for side in (asking, serving):
-                with contextlib.suppress(ssl.SSLWantReadError):
-                    side.do_handshake()
+        _shake_hands(server, client, name)
     except ssl.SSLCertVerificationError as error:
         return str(error.verify_message)
     except ssl.SSLError as error:
         return str(error.reason or error)
     return ""
+
+
+def find_expiry(certificate: Path, key: Path) -> float | None:
+    """When a certificate ends (wall time); None when it cannot be read."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    try:
+        trusting.load_verify_locations(cafile=certificate)
+        trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        shown = _shake_hands(ServerCertificate(certificate, key).context(), trusting, None)
+    except ssl.SSLCertVerificationError as error:
+        # The only thing that a certificate which vouches for itself can be wrong about is the time.
+        return 0.0 if error.verify_code in _EXPIRED else None
+    except (OSError, ssl.SSLError):
+        return None
+    return float(ssl.cert_time_to_seconds(str(shown["notAfter"])))
+
+
+def _shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None) -> dict[str, object]:
+    """The certificate that the client was shown. Raises ssl.SSLError."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    serving = server.wrap_bio(to_server, to_client, server_side=True)
+    asking = client.wrap_bio(to_client, to_server, server_hostname=name)
+    for _ in range(_HANDSHAKE_TURNS):
+        for side in (asking, serving):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    return dict(asking.getpeercert() or {})

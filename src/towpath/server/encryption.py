@@ -14,7 +14,9 @@ from towpath.config import Settings
 from towpath.errors import UserError
 from towpath.http.certificates import ensure_certificates
 from towpath.http.hosts import is_loopback_host, split_port
-from towpath.http.tls import ServerCertificate, find_mismatch
+from towpath.http.tls import ServerCertificate, find_expiry, find_mismatch
+from towpath.server.accesschecks import judge_certificate
+from towpath.server.doctor import WARNING, Check
 
 SUBJECT = "towpath"
 WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound
@@ -64,6 +66,16 @@ def prepare_encryption(settings: Settings, *, now: float) -> Encryption | None:
         subject=SUBJECT,
     )
     return Encryption(made.certificate, made.key, made.authority, name, trusting(made.authority))
+
+
+def examine_encryption(encryption: Encryption | None, *, now: float) -> list[Check]:
+    """What `doctor` says of the certificate; nothing where there is none."""
+    if encryption is None:
+        return []
+    expires_at = find_expiry(encryption.certificate, encryption.key)
+    if expires_at is None:
+        return [Check("certificate", WARNING, f"{encryption.certificate} cannot be read", "put it back")]
+    return [judge_certificate(expires_at, now=now, own=encryption.trusted != encryption.certificate)]
 
 
 def trusting(file: Path) -> ssl.SSLContext:

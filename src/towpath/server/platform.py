@@ -53,7 +53,7 @@ from towpath.server.ci_adapters import RepositoryTrees
 from towpath.server.clusters import make_cluster, reconcile_settings
 from towpath.server.delivery import Delivery
 from towpath.server.doctor import OK
-from towpath.server.encryption import prepare_encryption
+from towpath.server.encryption import examine_encryption, prepare_encryption
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
 from towpath.server.examination import examine_cluster, examine_platform
@@ -204,7 +204,8 @@ class Platform:
     async def examine(self) -> list[dict[str, str]]:
         """What `doctor` says of the running platform."""
         checks = await examine_platform(self._sources, self.cluster, self._artifacts)
-        return [*checks, *(check.document() for check in await self._keeper.examine())]
+        access = await self._registry_access.examine() + examine_encryption(self.encryption, now=self._clock.now())
+        return [*checks, *(check.document() for check in [*await self._keeper.examine(), *access])]
 
     async def find_warnings(self) -> tuple[str, ...]:
         """What its user should know of an outside cluster at once."""
@@ -230,6 +231,7 @@ class Platform:
         while True:
             await self._clock.sleep(UPKEEP_SECONDS)
             await self._repository.maintain()
+            prepare_encryption(self._settings, now=self._clock.now())  # renews a certificate of our own in time
 
     def _make_listener(self) -> Listener:
         return Listener(

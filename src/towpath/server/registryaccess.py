@@ -3,9 +3,12 @@
 from starlette.routing import BaseRoute
 
 from towpath.aio.clock import Clock
+from towpath.errors import TowpathError
 from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.ports import ResourceReader
+from towpath.server.accesschecks import judge_pull_secrets, judge_robots
 from towpath.server.artifacts import Artifacts
+from towpath.server.doctor import PROBLEM, Check
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.rotation import Rotation
 from towpath.web.accounts import AccountsApi
@@ -26,6 +29,8 @@ class RegistryAccess:
         clock: Clock,
     ) -> None:
         """Join the parts; nothing happens before `run`."""
+        self._artifacts = artifacts
+        self._clock = clock
         last_used = artifacts.accounts.last_used
         self._rotation = Rotation(
             artifacts.pull_accounts,
@@ -48,6 +53,14 @@ class RegistryAccess:
     async def run(self) -> None:
         """See rotations to their end, for ever."""
         await self._rotation.run()
+
+    async def examine(self) -> list[Check]:
+        """What `doctor` says of it."""
+        try:
+            robots = judge_robots(self._artifacts.robots.list(), now=self._clock.now())
+        except TowpathError as error:
+            robots = [Check("robot accounts", PROBLEM, error.message, error.hint)]
+        return [*robots, *judge_pull_secrets(await self._rotation.describe())]
 
     def routes(self) -> list[BaseRoute]:
         """The routes, to be mounted at the root."""

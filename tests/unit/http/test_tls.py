@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from fakes.clock import START
-from towpath.http.certificates import Certificates, ensure_certificates
+from towpath.http.certificates import SERVING_DAYS, Certificates, ensure_certificates
 from towpath.http.server import Listener
-from towpath.http.tls import ServerCertificate, find_mismatch
+from towpath.http.tls import ServerCertificate, find_expiry, find_mismatch
+
+DAY = 86_400.0
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,3 +110,12 @@ def test_what_a_client_would_say_is_known_beforehand(tmp_path: Path, name: str, 
     assert find_mismatch(server, trust(tmp_path), name).startswith(expected)
     assert bool(find_mismatch(server, trust(tmp_path), name)) is bool(expected)
     assert "unable to get local issuer" in find_mismatch(server, ssl.create_default_context(), name)
+
+
+def test_it_is_known_when_a_certificate_ends(tmp_path: Path) -> None:
+    now = time.time()
+    for name, made_at, expected in (("young", now, now + SERVING_DAYS * DAY), ("old", now - 400 * DAY, 0.0)):
+        files = ensure_certificates(tmp_path / name, names=["localhost"], now=made_at)
+        found = find_expiry(files.certificate, files.key)
+        assert found == pytest.approx(expected, abs=2)
+    assert find_expiry(tmp_path / "nowhere", tmp_path / "nowhere") is None

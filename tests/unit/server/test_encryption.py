@@ -11,7 +11,7 @@ from towpath.config import OutsideCluster, Settings
 from towpath.errors import UserError
 from towpath.http.certificates import ensure_certificates
 from towpath.http.tls import ServerCertificate, find_mismatch
-from towpath.server.encryption import Encryption, prepare_encryption
+from towpath.server.encryption import Encryption, examine_encryption, prepare_encryption
 
 
 def prepare(root: Path, **options: Any) -> Encryption | None:
@@ -108,3 +108,12 @@ def test_our_registry_is_asked_over_tls_and_others_as_before(tmp_path: Path) -> 
     assert not settings.speaks_plain_http(settings.registry_host)
     assert settings.speaks_plain_http("127.0.0.1:5000")
     assert Settings(tmp_path).speaks_plain_http("127.0.0.1:7070")
+
+
+def test_doctor_tells_of_the_certificate(tmp_path: Path) -> None:
+    made = prepare(tmp_path, tls=True)
+    assert made is not None
+    assert examine_encryption(None, now=START) == []
+    made.certificate.unlink()
+    (check,) = examine_encryption(made, now=START)
+    assert (check.check, check.state) == ("certificate", "warning")
