@@ -1,7 +1,8 @@
-"""One connection of a listener: uvicorn's protocol, with bounds on the head of a request, which uvicorn has none for.
+"""One connection of a listener: uvicorn's protocol, with bounds on what nobody reads, which uvicorn has none for.
 
-The parser keeps a head in memory until it is whole, and nothing waits for that: without a bound in bytes and in seconds
-a client could hold memory and connections for ever. Bodies are bounded where they are read, in `body`.
+The parser keeps a head in memory until it is whole, and nothing waits for that; what is left of a body after its answer
+is dropped as it comes. Without bounds in bytes and in seconds a client could hold memory and connections for ever.
+Bodies are bounded where they are read, in `body`.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from uvicorn.server import ServerState
 # 64 KiB: many times what any client sends; cookies and ten long tags in a query fit.
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 60.0
+# Half a minute for a client to notice that it was answered in the middle of its body, or to send the rest.
+LEFTOVER_SECONDS = 30.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -33,6 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_seconds = head_seconds
         self._head_received = 0
         self._give_up: asyncio.TimerHandle | None = None
+        self._leftover: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects; its first request must begin soon."""
@@ -42,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._stop_waiting()
+        self._stop_dropping()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -62,6 +67,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """Its body is whole."""
+        self._stop_dropping()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered; if its body is still coming, not for long."""
+        super().on_response_complete()
+        if not self.pipeline and self.cycle.more_body:
+            self._leftover = self.loop.call_later(LEFTOVER_SECONDS, self.transport.close)
+
     def _await_head(self) -> None:
         self._stop_waiting()
         self._head_received = 0
@@ -71,6 +87,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._give_up is not None:
             self._give_up.cancel()
             self._give_up = None
+
+    def _stop_dropping(self) -> None:
+        if self._leftover is not None:
+            self._leftover.cancel()
+            self._leftover = None
 
     def _time_out(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle  # None before the first request, whatever uvicorn's types say

@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from towpath.http.protocol import HEAD_SECONDS, BoundedProtocol
+from towpath.http.protocol import HEAD_SECONDS, LEFTOVER_SECONDS, BoundedProtocol
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -23,6 +23,11 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
     body = scope["path"].encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class HeldLoop:
@@ -76,8 +81,8 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(*, head_bytes: int = 1000) -> AsyncIterator[Connection]:
-    config = Config(answer, http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical")
+async def connect(app: ASGIApp = answer, *, head_bytes: int = 1000) -> AsyncIterator[Connection]:
+    config = Config(app, http="httptools", ws="none", lifespan="off", log_config=None, log_level="critical")
     config.load()
     held, state = HeldLoop(), ServerState()
     made: list[BoundedProtocol] = []
@@ -142,6 +147,24 @@ async def test_a_head_behind_a_long_answer_waits_for_its_end() -> None:
         assert connection.loop.expire(HEAD_SECONDS) == 0  # the head is whole; the body is not this timer's
         connection.writer.write(b"abc")
         assert b"200 OK" in await read_answer(connection.reader)
+
+
+async def test_a_body_that_goes_on_after_its_answer_is_not_taken_for_ever() -> None:
+    async with connect(refuse) as connection:
+        connection.writer.write(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
+        assert b"401" in await read_answer(connection.reader)
+        while not connection.loop.expire(LEFTOVER_SECONDS):  # noqa: ASYNC110 - nothing tells that it is waited for
+            await asyncio.sleep(0)
+        assert await connection.reader.read() == b""
+
+
+async def test_a_body_that_ends_after_its_answer_leaves_the_connection_open() -> None:
+    async with connect(refuse) as connection:
+        connection.writer.write(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n")
+        assert b"401" in await read_answer(connection.reader)
+        connection.writer.write(bytes(5000) + HEAD + b"\r\n")
+        assert b"401" in await read_answer(connection.reader)
+        assert connection.loop.expire(LEFTOVER_SECONDS) == 0
 
 
 @pytest.mark.parametrize("more", [b"X: " + b"y" * 5000, b"X: y\r\n" * 1000])
