@@ -10,16 +10,17 @@ from towpath.cluster.controllers.adoption import claim
 from towpath.cluster.controllers.deployment_rollout import DEPLOYMENT, Rollout
 from towpath.cluster.controllers.deployment_status import is_complete, plan_status, seconds_until_deadline
 from towpath.cluster.controllers.events import EventRecorder
-from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
+from towpath.cluster.controllers.informer import Informer, NamespacedName
 from towpath.cluster.controllers.loop import ControlLoop
-from towpath.cluster.controllers.ownership import is_terminating, selector_of
+from towpath.cluster.controllers.ownership import is_terminating
 from towpath.cluster.controllers.pods import is_finished
 from towpath.cluster.controllers.ports import ObjectClient
 from towpath.cluster.controllers.replicaset import REPLICA_SET
 from towpath.cluster.controllers.replicasets import is_scaling
+from towpath.cluster.controllers.triggers import add_adopters, add_changed, add_controllers
 from towpath.cluster.controllers.writes import write_status
 from towpath.kube.errors import ApiError
-from towpath.kube.objects import Object, controller_of, find_path, labels_of, namespace_of, uid_of
+from towpath.kube.objects import Object, controller_of, find_path, namespace_of, uid_of
 
 
 class DeploymentController:
@@ -42,8 +43,9 @@ class DeploymentController:
         self._pods = pods
         self._clock = clock
         self._events = events.source("deployment-controller")
-        deployments.on_change(self._on_deployment)
-        replicasets.on_change(self._on_replicaset)
+        deployments.on_change(add_changed(self.loop))
+        replicasets.on_change(add_controllers(self.loop, DEPLOYMENT))
+        replicasets.on_change(add_adopters(self.loop, deployments))
         pods.on_change(self._on_pod)
 
     async def reconcile(self, key: NamespacedName) -> float | None:
@@ -103,22 +105,6 @@ class DeploymentController:
 
     def _pods_of(self, rollout: Rollout) -> list[Object]:
         return [pod for one in rollout.sets.all for pod in self._pods.owned_by(uid_of(one))]
-
-    def _on_deployment(self, before: Object | None, after: Object | None) -> None:
-        changed = after or before
-        if changed is not None:
-            self.loop.add(namespaced_name(changed))
-
-    def _on_replicaset(self, before: Object | None, after: Object | None) -> None:
-        for replicaset in (before, after):
-            owner = controller_of(replicaset) if replicaset is not None else None
-            if replicaset is not None and owner is not None and owner.kind == DEPLOYMENT.kind:
-                self.loop.add(NamespacedName(namespace_of(replicaset), owner.name))
-        if after is not None and controller_of(after) is None:
-            for deployment in self._deployments.in_namespace(namespace_of(after)):
-                selector = selector_of(deployment)
-                if selector is not None and selector.matches(labels_of(after)):
-                    self.loop.add(namespaced_name(deployment))
 
     def _on_pod(self, before: Object | None, after: Object | None) -> None:
         # The last old pod to go lets a Recreate begin; no ReplicaSet status tells of it.

@@ -18,6 +18,7 @@ from towpath.cluster.controllers.informer import Informer, NamespacedName, names
 from towpath.cluster.controllers.loop import ControlLoop
 from towpath.cluster.controllers.ownership import is_controlled_by, is_terminating
 from towpath.cluster.controllers.ports import ObjectClient
+from towpath.cluster.controllers.triggers import add_changed
 from towpath.cluster.controllers.writes import WRITE
 from towpath.kube.errors import ApiNotFoundError
 from towpath.kube.objects import GVK, Object, labels_of, name_of, namespace_of, uid_of
@@ -45,7 +46,7 @@ class EndpointSliceController:
         self._slices = slices
         self._pods = pods
         self._random_suffix = random_suffix
-        services.on_change(self._on_service)
+        services.on_change(add_changed(self.loop))
         slices.on_change(self._on_slice)
         pods.on_change(self._on_pod)
 
@@ -83,11 +84,6 @@ class EndpointSliceController:
         except ApiNotFoundError:
             return
         self.loop.expectations.expect_deleted(key, self._slices, surplus)
-
-    def _on_service(self, before: Object | None, after: Object | None) -> None:
-        changed = after or before
-        if changed is not None:
-            self.loop.add(namespaced_name(changed))
 
     def _on_slice(self, before: Object | None, after: Object | None) -> None:
         for one in (before, after):

@@ -8,16 +8,17 @@ from collections.abc import Callable
 
 from towpath.aio.clock import Clock
 from towpath.cluster.controllers.events import EventRecorder
-from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
+from towpath.cluster.controllers.informer import Informer, NamespacedName
 from towpath.cluster.controllers.job_plan import JobPlan, JobState, plan_job
 from towpath.cluster.controllers.loop import ControlLoop
 from towpath.cluster.controllers.ownership import is_terminating
 from towpath.cluster.controllers.pod_control import PodControl
 from towpath.cluster.controllers.pods import prepare_generated_pod
 from towpath.cluster.controllers.ports import ObjectClient
+from towpath.cluster.controllers.triggers import add_changed, add_controllers
 from towpath.cluster.controllers.writes import write_status
 from towpath.kube.errors import ApiNotFoundError
-from towpath.kube.objects import GVK, Object, controller_of, name_of, namespace_of, uid_of
+from towpath.kube.objects import GVK, Object, name_of, namespace_of, uid_of
 from towpath.kube.requests import DeleteOptions
 
 JOB = GVK("batch", "v1", "Job")
@@ -44,8 +45,8 @@ class JobController:
         self._random_suffix = random_suffix
         self._events = events.source("job-controller")
         self._pod_control = PodControl(client, pods, self.loop, self._events)
-        jobs.on_change(self._on_job)
-        pods.on_change(self._on_pod)
+        jobs.on_change(add_changed(self.loop))
+        pods.on_change(add_controllers(self.loop, JOB))
 
     async def reconcile(self, key: NamespacedName) -> float | None:
         """Take the next step of one Job; seconds until its deadline, its next retry or its expiry.
@@ -78,17 +79,6 @@ class JobController:
         for note in plan.notes:
             record = self._events.warning if note.is_warning else self._events.normal
             record(job, note.reason, note.message)
-
-    def _on_job(self, before: Object | None, after: Object | None) -> None:
-        changed = after or before
-        if changed is not None:
-            self.loop.add(namespaced_name(changed))
-
-    def _on_pod(self, before: Object | None, after: Object | None) -> None:
-        for pod in (before, after):
-            owner = controller_of(pod) if pod is not None else None
-            if pod is not None and owner is not None and owner.kind == JOB.kind:
-                self.loop.add(NamespacedName(namespace_of(pod), owner.name))
 
 
 def prepare_job_pod(job: Object, *, suffix: str) -> Object:

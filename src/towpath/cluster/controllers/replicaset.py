@@ -11,9 +11,9 @@ from towpath.aio.clock import Clock
 from towpath.cluster.controllers.adoption import claim
 from towpath.cluster.controllers.conditions import Condition
 from towpath.cluster.controllers.events import EventRecorder
-from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
+from towpath.cluster.controllers.informer import Informer, NamespacedName
 from towpath.cluster.controllers.loop import ControlLoop
-from towpath.cluster.controllers.ownership import is_terminating, selector_of
+from towpath.cluster.controllers.ownership import is_terminating
 from towpath.cluster.controllers.pod_control import PodControl
 from towpath.cluster.controllers.pods import is_active, prepare_generated_pod
 from towpath.cluster.controllers.ports import ObjectClient
@@ -24,9 +24,10 @@ from towpath.cluster.controllers.replicaset_plan import (
     plan_replicas,
     plan_status,
 )
+from towpath.cluster.controllers.triggers import add_adopters, add_changed, add_controllers
 from towpath.cluster.controllers.writes import write_status
 from towpath.kube.errors import ApiError
-from towpath.kube.objects import GVK, Object, controller_of, labels_of, name_of, namespace_of
+from towpath.kube.objects import GVK, Object, name_of
 
 REPLICA_SET = GVK("apps", "v1", "ReplicaSet")
 
@@ -51,8 +52,9 @@ class ReplicaSetController:
         self._clock = clock
         self._random_suffix = random_suffix
         self._pod_control = PodControl(client, pods, self.loop, events.source("replicaset-controller"))
-        replicasets.on_change(self._on_replicaset)
-        pods.on_change(self._on_pod)
+        replicasets.on_change(add_changed(self.loop))
+        pods.on_change(add_controllers(self.loop, REPLICA_SET))
+        pods.on_change(add_adopters(self.loop, replicasets))
 
     async def reconcile(self, key: NamespacedName) -> float | None:
         """Bring one ReplicaSet's pods to its spec; seconds until a pod becomes available by time alone.
@@ -90,22 +92,3 @@ class ReplicaSetController:
                 replicaset, replicaset["spec"]["template"], base=name_of(replicaset), suffix=self._random_suffix()
             )
             await self._pod_control.create(replicaset, pod)
-
-    def _on_replicaset(self, before: Object | None, after: Object | None) -> None:
-        changed = after or before
-        if changed is not None:
-            self.loop.add(namespaced_name(changed))
-
-    def _on_pod(self, before: Object | None, after: Object | None) -> None:
-        for pod in (before, after):
-            owner = controller_of(pod) if pod is not None else None
-            if pod is not None and owner is not None and owner.kind == REPLICA_SET.kind:
-                self.loop.add(NamespacedName(namespace_of(pod), owner.name))
-        if after is not None and controller_of(after) is None:
-            self._offer(after)
-
-    def _offer(self, orphan: Object) -> None:
-        for replicaset in self._replicasets.in_namespace(namespace_of(orphan)):
-            selector = selector_of(replicaset)
-            if selector is not None and selector.matches(labels_of(orphan)):
-                self.loop.add(namespaced_name(replicaset))

@@ -10,7 +10,7 @@ from towpath.cluster.controllers.adoption import claim
 from towpath.cluster.controllers.events import EventRecorder
 from towpath.cluster.controllers.informer import Informer, NamespacedName, namespaced_name
 from towpath.cluster.controllers.loop import ControlLoop
-from towpath.cluster.controllers.ownership import is_controlled_by, is_terminating, selector_of
+from towpath.cluster.controllers.ownership import is_controlled_by, is_terminating
 from towpath.cluster.controllers.pod_control import PodControl, Wording
 from towpath.cluster.controllers.pods import is_finished, phase_of
 from towpath.cluster.controllers.ports import ObjectClient
@@ -32,9 +32,10 @@ from towpath.cluster.controllers.statefulset_revisions import (
     template_of,
 )
 from towpath.cluster.controllers.template_hash import is_same_template
+from towpath.cluster.controllers.triggers import add_adopters, add_changed, add_controllers
 from towpath.cluster.controllers.writes import WRITE, WRITE_STATUS, write_status
 from towpath.kube.errors import AlreadyExistsError, ApiError, ApiNotFoundError
-from towpath.kube.objects import GVK, Object, controller_of, labels_of, name_of, namespace_of, uid_of
+from towpath.kube.objects import GVK, Object, labels_of, name_of, namespace_of, uid_of
 from towpath.kube.requests import DeleteOptions
 
 STATEFUL_SET = GVK("apps", "v1", "StatefulSet")
@@ -68,9 +69,10 @@ class StatefulSetController:
         self._clock = clock
         self._events = events.source("statefulset-controller")
         self._pod_control = PodControl(client, pods, self.loop, self._events, WORDING)
-        statefulsets.on_change(self._on_statefulset)
-        revisions.on_change(self._on_revision)
-        pods.on_change(self._on_pod)
+        statefulsets.on_change(add_changed(self.loop))
+        revisions.on_change(add_controllers(self.loop, STATEFUL_SET))
+        pods.on_change(add_controllers(self.loop, STATEFUL_SET))
+        pods.on_change(add_adopters(self.loop, statefulsets, may_adopt=_has_ordinal))
 
     async def reconcile(self, key: NamespacedName) -> float | None:
         """Take the next step of one StatefulSet; seconds until a pod becomes available by time alone.
@@ -158,26 +160,7 @@ class StatefulSetController:
             key = namespaced_name(fleet.statefulset)
             self.loop.expectations.expect_deleted(key, self._revisions, revision)
 
-    def _on_statefulset(self, before: Object | None, after: Object | None) -> None:
-        changed = after or before
-        if changed is not None:
-            self.loop.add(namespaced_name(changed))
 
-    def _on_revision(self, before: Object | None, after: Object | None) -> None:
-        self._add_owners(before, after)
-
-    def _on_pod(self, before: Object | None, after: Object | None) -> None:
-        self._add_owners(before, after)
-        if after is None or controller_of(after) is not None:
-            return
-        for statefulset in self._statefulsets.in_namespace(namespace_of(after)):
-            selector = selector_of(statefulset)
-            is_member = ordinal_of(statefulset, name_of(after)) is not None
-            if is_member and selector is not None and selector.matches(labels_of(after)):
-                self.loop.add(namespaced_name(statefulset))
-
-    def _add_owners(self, *objects: Object | None) -> None:
-        for obj in objects:
-            owner = controller_of(obj) if obj is not None else None
-            if obj is not None and owner is not None and owner.kind == STATEFUL_SET.kind:
-                self.loop.add(NamespacedName(namespace_of(obj), owner.name))
+def _has_ordinal(statefulset: Object, pod: Object) -> bool:
+    """Whether a pod has a name that the StatefulSet gives."""
+    return ordinal_of(statefulset, name_of(pod)) is not None
