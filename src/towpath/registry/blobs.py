@@ -155,6 +155,7 @@ class Blobs:
         await self._disk.run(upload.sync)
 
         def accept() -> None:
+            self._leases.touch(repository, str(digest))
             self._files.accept(upload.path, digest)
             try:
                 self._catalog.link_blob(repository, str(digest), upload.offset)
@@ -181,6 +182,7 @@ class Blobs:
         """Give the repository a blob that another one has; False when that one does not have it (whole)."""
         if self.find_size(source, digest) is None:
             return False
+        self._leases.touch(repository, str(digest))
         return await self._disk.commit(partial(self._catalog.mount_blob, repository, str(digest), source))
 
     def holders(self, digest: Digest) -> list[str]:

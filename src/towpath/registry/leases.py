@@ -6,7 +6,9 @@ to remove in one go, while no touch can come in between; from then until they ar
 they are not here, upon which a client sends them: never a "yes" that is not kept. Judging takes a millisecond; the
 removal, which waits for the disk, holds nobody up.
 
-Touches are in memory only. After a restart the time of the start counts as a touch of everything (`Facts.started_at`).
+Times are monotonic: a machine without a battery-backed clock, whose time jumps soon after its start, leases as any
+other. Touches are in memory only. After a restart the time of the start counts as a touch of everything
+(`Facts.started_at`).
 """
 
 import threading
@@ -32,7 +34,8 @@ class Leases:
         self._condemned: frozenset[Item] = frozenset()
         self._lock = threading.Lock()
         # Touches up to this moment may be missing; what was removed by a plan of before would be a guess.
-        self.forgotten_until = -1.0
+        self._forgotten_until = -1.0
+        self._began = clock.monotonic()
 
     def touch(self, repository: str, digest: str) -> bool:
         """Note that somebody asked for it; False when it is about to be removed, and must be said not to be here."""
@@ -40,22 +43,31 @@ class Leases:
         with self._lock:
             # Taken out first, so that the dictionary stays in the order of the touches.
             self._touched.pop(item, None)
-            self._touched[item] = self._clock.now()
+            self._touched[item] = self._clock.monotonic()
             if len(self._touched) > self._remembered:
                 for oldest in list(self._touched)[: self._remembered // 2]:
-                    self.forgotten_until = self._touched.pop(oldest)
+                    self._forgotten_until = self._touched.pop(oldest)
             return item not in self._condemned
 
     def touches(self) -> dict[Item, float]:
-        """All that is remembered, as it is at this moment."""
+        """When each thing that is remembered was last asked for, as wall time."""
+        offset = self._clock.now() - self._clock.monotonic()
         with self._lock:
-            return self._touched.copy()
+            return {item: at + offset for item, at in self._touched.items()}
+
+    def complete_since(self) -> float:
+        """Since when nothing was forgotten, as wall time."""
+        return self._clock.now() - self._clock.monotonic() + max(self._forgotten_until, self._began)
+
+    def moment(self) -> float:
+        """This moment, for a judgement later on."""
+        return self._clock.monotonic()
 
     @contextmanager
     def sentences(self) -> Iterator[Judge]:
         """While the block judges and removes; one block at a time.
 
-        The judge is given some things and a moment; he condemns those that nobody has asked for since, and that the
+        The judge is given some things and a `moment`; he condemns those that nobody has asked for since, and that the
         last argument says are not needed. That must be quick.
         """
         try:
@@ -65,7 +77,7 @@ class Leases:
 
     def _judge(self, items: Iterable[Item], since: float, is_unneeded: Callable[[Item], bool]) -> frozenset[Item]:
         with self._lock:
-            if self.forgotten_until < since:
+            if self._forgotten_until < since:
                 untouched = [item for item in items if self._touched.get(item, -1.0) < since]
                 self._condemned = frozenset(item for item in untouched if is_unneeded(item))
         return self._condemned

@@ -104,6 +104,7 @@ class Manifests:
         targets = Targets([str(blob.digest) for blob in blobs], children, sparse)
 
         def work() -> list[TagMove]:
+            self._leases.touch(repository, row.digest)
             missing = [str(blob.digest) for blob in blobs if self._files.find_size(blob.digest) is None]
             if missing and not sparse:
                 raise UnknownTargetsError(missing)

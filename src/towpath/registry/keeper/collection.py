@@ -61,7 +61,6 @@ class Collector:
         self._leases = leases
         self._reserve = reserve
         self._clock = clock
-        self._started_at = clock.now()
         self._one_at_a_time = asyncio.Lock()
 
     def find_last_end(self) -> float | None:
@@ -71,8 +70,8 @@ class Collector:
 
     async def survey(self) -> Facts:
         """What is there at this moment."""
-        began = max(self._started_at, self._leases.forgotten_until)
-        read = partial(read_facts, self._catalog.path, touches=self._leases.touches(), started_at=began)
+        touches, began = self._leases.touches(), self._leases.complete_since()
+        read = partial(read_facts, self._catalog.path, touches=touches, started_at=began)
         return await self._disk.survey(read)
 
     async def plan(self, evidence: Evidence, policy: Policy) -> Plan:
@@ -90,27 +89,26 @@ class Collector:
             StorageError: the disk failed; what was removed is removed.
         """
         async with self._one_at_a_time:
+            since = self._leases.moment()
             plan = await self.plan(evidence, policy)
             try:
-                collected = await self._apply(plan, evidence)
+                collected = await self._apply(plan, evidence, since)
                 if not collected.interrupted:
                     await self._disk.commit(partial(self._catalog.set_mark, MARK, str(self._clock.now())))
             finally:
                 await self._disk.survey(self._reserve.refill)
             return plan, collected
 
-    async def _apply(self, plan: Plan, evidence: Evidence) -> Collected:
+    async def _apply(self, plan: Plan, evidence: Evidence, since: float) -> Collected:
         manifests = freed = 0
         for facts in _pieces(removal_rounds(plan.removed)):
             if await evidence.find_mark() != plan.mark:
                 reason = "what is needed has changed since the plan was made; collect again"
                 log.info("collection ended early: %s", reason)
                 return Collected(manifests, freed, reason)
-            manifests += await self._commit(
-                partial(remove_manifests, self._catalog, facts, self._leases, since=plan.made_at)
-            )
+            manifests += await self._commit(partial(remove_manifests, self._catalog, facts, self._leases, since=since))
         for links in _pieces([plan.links]):
-            work = partial(remove_links, self._catalog, links, self._leases, since=plan.made_at)
+            work = partial(remove_links, self._catalog, links, self._leases, since=since)
             freed += await self._commit(partial(work, remove_files=self._remove_files))
         return Collected(manifests, freed)
 

@@ -116,7 +116,7 @@ class Scrub:
             if unmarked >= MARK_BYTES:
                 await self._write_mark(after=text)
                 unmarked = 0
-        await self._check_manifests()
+        await self._check_manifests(find_upstream)
         self.progress = replace(self.progress, finished_at=self._clock.now())
         await self._write_mark(ended=self.progress.finished_at)
         return self.progress
@@ -156,7 +156,7 @@ class Scrub:
                 break
         self._add(replace(damage, affected=_affected(facts, damage.digest), repaired_from=repaired))
 
-    async def _check_manifests(self) -> None:
+    async def _check_manifests(self, find_upstream: FindUpstream) -> None:
         facts = await self._survey()
         for repository, digest in await self._disk.survey(partial(find_damaged_manifests, self._catalog.path)):
             affected = tuple(fact for fact in facts.manifests if fact.key == (repository, digest))
@@ -164,7 +164,8 @@ class Scrub:
         linked = {link.key for link in facts.links}
         for fact in facts.manifests:
             lacking = [one for one in fact.targets if (fact.repository, one) not in linked]
-            if lacking and not fact.is_index:
+            # What is filled from an upstream gets its blobs when they are asked for.
+            if lacking and not fact.is_index and find_upstream(fact.repository) is None:
                 problem = f"manifest {fact.digest} of {fact.repository} is damaged (Incomplete): it lacks {lacking[0]}"
                 self._add(Damage(fact.digest, problem, (fact,)))
 

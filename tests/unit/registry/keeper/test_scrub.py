@@ -170,6 +170,15 @@ async def test_a_damaged_manifest_and_one_that_lacks_a_blob_are_told(api: Api) -
     assert f"Incomplete): it lacks {Digest.of(b'other')}" in progress.damages[1].problem
 
 
+async def test_an_image_whose_blobs_come_from_an_upstream_when_they_are_asked_for_is_not_incomplete(api: Api) -> None:
+    await api.put(await api.prepare_manifest(LAYER), "v1")
+    with sqlite3.connect(api.root / "catalog.db") as database:
+        database.execute("DELETE FROM links WHERE digest = ?", (str(Digest.of(LAYER)),))
+    database.close()
+
+    assert (await scrub(api, Mirror(LAYER))).damages == ()
+
+
 async def test_the_rate_is_kept_and_transfers_go_on_meanwhile(api: Api) -> None:
     content = b"x" * (3 * 1024 * 1024)
     await api.push_blob(content)
