@@ -6,6 +6,7 @@ import pytest
 
 from fakes.lab import program, source_of
 from fakes.platform import LivePlatform
+from fakes.wheels import write_lock, write_wheel
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,19 @@ def test_changes_that_no_commit_has_never_reach_an_environment(platform: LivePla
     assert said["tag"] == f"dirty-{platform.head()[:7]}"
     assert said["tag"] in platform.tags("lamp")
     assert platform.service_status("dev", "lamp")["digest"] == before
+
+
+def test_a_service_with_locked_packages_runs_in_the_loop_without_any_index(platform: LivePlatform) -> None:
+    service = platform.root / "services" / "clock"
+    write_lock(service, {"greet==1.0": [write_wheel(service / "wheels", "greet")]})
+    commit = platform.change(
+        {source_of("clock"): "import greet\n\nprint(greet.__cached__, flush=True)\n" + program("packed")}
+    )
+    clock = platform.await_healthy("dev", "clock", commit)
+
+    assert clock["digest"] != platform.service_status("dev", "lamp")["digest"]
+    # It is healthy, so it has started; what it printed may be on its way.
+    platform.await_(
+        "the package to be imported with its byte code",
+        lambda: "/opt/dependencies/__pycache__/greet." in platform.towpath("logs", "clock", "-e", "dev").out,
+    )
