@@ -1,7 +1,7 @@
 """`towpath registry`: the registry of the platform, one file a command.
 
-Most ask the platform that runs in the directory (`server.keeper`); `serve` is a registry without one, and `notifications`
-looks into the registry's own files.
+Most ask the platform that runs in the directory (`server.keeper`); `serve` is a registry without one, and
+`notifications` looks into the registry's own files.
 """
 
 import click
