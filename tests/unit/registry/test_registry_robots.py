@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from fakes.clock import START, VirtualClock
 from fakes.registry_api import Api, open_api
 from towpath.errors import ConflictError, IntegrityError, NotFoundError, TowpathError, UserError
 from towpath.http.credentials import SecretChecker
-from towpath.registry.accounts import Accounts, Grant
+from towpath.registry.accounts import Account, Accounts, Grant
 from towpath.registry.robots import ACTIONS, FILE, RobotFile
 
 PUSHER = (Grant("lab/*", ACTIONS["push"]),)
@@ -174,3 +175,21 @@ def test_a_directory_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TowpathError, match="cannot be changed"):
         RobotFile(tmp_path / "file" / "registry").create("ci", PUSHER, now=START)
+
+
+def test_writers_take_turns_and_lose_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "registry"
+
+    def create(number: int) -> None:
+        RobotFile(root).create(f"ci-{number}", PUSHER, now=START)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(create, range(24)))
+    assert len(RobotFile(root).list()) == 24
+
+
+def test_a_robot_never_stands_in_for_an_account_of_the_program(robots: RobotFile) -> None:
+    robots.create("audit", PUSHER, now=START)
+    own = Account("audit", (), ())
+    accounts = Accounts([own], checker=SecretChecker(key=b"k" * 16), robots=robots)
+    assert accounts.find("audit") is own
