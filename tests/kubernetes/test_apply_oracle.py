@@ -17,7 +17,6 @@ from kubernetes.operations import KINDS, Generator
 from towpath.kube.apply import apply
 from towpath.kube.apply.reset import reset_fields
 from towpath.kube.apply.zero import zero_object
-from towpath.kube.canonical import with_canonical_quantities
 from towpath.kube.errors import ApiError
 from towpath.kube.objects import Object, clone, gvk_of
 from towpath.kube.problems import ProblemKind
@@ -39,14 +38,13 @@ class Oracle:
     def apply(self, live: Object | None, config: Object, manager: str, *, force: bool) -> dict[str, Any]:
         """`object`, or `error` with `causes`."""
         gvk = gvk_of(config)
-        root = SCHEMA.find_type(gvk)
-        if root is None or self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("unreachable: the kinds are served, and both are pipes")
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("unreachable: both are pipes")
         question = {
             "Manager": manager,
             "Force": force,
             "Live": live or {"apiVersion": config["apiVersion"], "kind": config["kind"]},
-            "Config": with_canonical_quantities(root, config),
+            "Config": config,
             "Zero": zero_object(gvk),
             "Reset": [[element[2:] for element in path] for path in reset_fields(gvk, "")],
         }

@@ -32,20 +32,6 @@ def canonical_value(kind: Type, value: Any) -> Any:
     return value
 
 
-def with_canonical_quantities(kind: Type, value: Any) -> Any:
-    """A deep copy with canonical quantities and nothing else changed: nulls and empty collections say something."""
-    if isinstance(value, dict):
-        fields = kind.map
-        if fields is None:
-            return value
-        types = ((key, item, fields.find_type(key)) for key, item in value.items())
-        return {key: item if type_ is None else with_canonical_quantities(type_, item) for key, item, type_ in types}
-    if isinstance(value, list) and kind.list is not None:
-        element = kind.list.element
-        return [with_canonical_quantities(element, item) for item in value]
-    return _canonical_quantity(value) if kind.name == QUANTITY else value
-
-
 def _canonical_map(kind: MapType, value: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, item in value.items():

@@ -191,6 +191,18 @@ async def test_a_patch_that_replaces_all_is_read_before_it_is_compared(world: Wo
             await world.client.patch(CONFIG_MAP, "settings", world.namespace, patch, options())
 
 
+async def test_a_quantity_spelled_in_another_way_conflicts_and_is_stored_alike(world: World) -> None:
+    wanted = world.deployment()
+    resources = wanted["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"memory": "1024Mi"}}
+    await world.client.apply(wanted, options("one"))
+    await world.client.apply(wanted, options("one"))
+    with pytest.raises(ApiConflictError, match="memory"):
+        await world.client.apply(wanted, options("two"))
+    resources["limits"]["memory"] = "1Gi"
+    applied = await world.client.apply(wanted, options("two"))
+    assert applied["spec"]["template"]["spec"]["containers"][0]["resources"] == {"limits": {"memory": "1Gi"}}
+
+
 async def test_a_finalizer_that_is_no_name_is_pointed_at(world: World) -> None:
     with pytest.raises(InvalidError) as caught:
         await world.client.create(world.config_map(finalizers=["contract.test/good", "bad"]), options())

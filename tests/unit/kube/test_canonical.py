@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from towpath.kube.canonical import canonical_time, with_canonical_quantities
-from towpath.kube.objects import GVK
+from towpath.kube.canonical import canonical_time
 from towpath.kube.schema import Schema
 
 
@@ -78,14 +77,6 @@ def test_times_are_whole_seconds_in_utc(text: str, expected: str) -> None:
 def test_micro_times_keep_their_fraction(schema: Schema) -> None:
     event = schema.canonical({"apiVersion": "v1", "kind": "Event", "eventTime": "2026-01-01T00:00:00.123456Z"})
     assert event["eventTime"] == "2026-01-01T00:00:00.123456Z"
-
-
-def test_quantities_can_be_canonical_with_all_else_untouched(schema: Schema) -> None:
-    root = schema.find_type(GVK("", "v1", "Pod"))
-    assert root is not None
-    pod = {"spec": {"overhead": {"cpu": "1000m", "memory": None}, "volumes": [], "unknown": {"cpu": "1000m"}}}
-    out = with_canonical_quantities(root, pod)
-    assert out == {"spec": {"overhead": {"cpu": "1", "memory": None}, "volumes": [], "unknown": {"cpu": "1000m"}}}
 
 
 def test_zeros_vanish_where_a_field_cannot_tell_them_from_absent(schema: Schema) -> None:

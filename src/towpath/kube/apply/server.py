@@ -8,6 +8,9 @@ Apply, step by step:
 4. Compare live and result. Others' fields that would change are conflicts; with `force` they lose them.
 5. Fields that disappeared leave everyone's set; managers left with nothing disappear.
 
+Values are compared as they are spelled: `1024Mi` conflicts with another manager's `1Gi`, as upstream, though both are
+stored alike.
+
 An update owns what it changed and takes it from others in silence. Both keep times when nothing changed, so that a
 repeated write is recognised as none.
 """
@@ -25,7 +28,7 @@ from towpath.kube.apply.paths import FieldPath, FieldsError, with_named_parents,
 from towpath.kube.apply.remove import remove
 from towpath.kube.apply.reset import STRIPPED, reset_fields, restore_reset_fields
 from towpath.kube.apply.zero import zero_object
-from towpath.kube.canonical import canonical_value, with_canonical_quantities
+from towpath.kube.canonical import canonical_value
 from towpath.kube.errors import ApiError, BadRequestError
 from towpath.kube.objects import GVK, Object, gvk_of, metadata_of, name_of, namespace_of, uid_of
 from towpath.kube.problems import FieldProblem, ProblemKind, find_problems
@@ -56,7 +59,6 @@ def apply(
     gvk = gvk_of(config)
     root = _get_root(schema, gvk)
     unreadable = _check_config(root, config)
-    said, config = config, with_canonical_quantities(root, config)
     current = _without_managed(live) if live is not None else {"apiVersion": gvk.api_version, "kind": gvk.kind}
     managed = decode_managed(live) if live is not None else {}
     reset = reset_fields(gvk, subresource)
@@ -88,7 +90,7 @@ def apply(
     if not managed[key].paths:
         del managed[key]
     if manager == "kubectl":
-        result = with_last_applied(result, said)
+        result = with_last_applied(result, config)
     return _with_managed(result, managed, live)
 
 
