@@ -201,6 +201,7 @@ def test_views_read_the_namespaces_they_may_and_doctor_is_well(story: Story) -> 
     checks = {check["check"]: check for check in story.lab.document("doctor")["checks"]}
     assert checks["cluster"]["state"] == "ok"
     assert checks["registry address"]["state"] == "warning", "which nodes there are is none of its business"
+    assert checks["rights"]["state"] == "ok"
     assert story.lab.document("diff", "prod")["objects"] == []
 
 
@@ -231,6 +232,9 @@ def test_a_kind_that_was_not_granted_is_named_with_the_remedy_and_waits_for_it(s
     found = story.await_("the refusal", refused)
     assert "cannot get resource" in found["reason"]
     assert "towpath manifest | kubectl apply -f -" in found["next"]
+
+    checks = {check["check"]: check for check in lab.api("/doctor")["checks"]}
+    assert "dev: get,list,watch,create,patch,delete ingresses.networking.k8s.io" in checks["rights"]["evidence"]
 
     manifest = lab.towpath("manifest").out
     story.admin("apply", "-f", "-", stdin=manifest)

@@ -52,7 +52,7 @@ from towpath.server.building import make_services
 from towpath.server.ci_adapters import RepositoryTrees
 from towpath.server.clusters import make_cluster, reconcile_settings
 from towpath.server.delivery import Delivery
-from towpath.server.doctor import OK
+from towpath.server.doctor import OK, Check
 from towpath.server.encryption import examine_encryption, prepare_encryption
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
@@ -63,6 +63,7 @@ from towpath.server.keeper_evidence import PlatformEvidence
 from towpath.server.manner import choose_manner
 from towpath.server.meter import ReconcileMeter, StageMeter
 from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
+from towpath.server.permissions import examine_permissions
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.registryaccess import RegistryAccess
 from towpath.server.remotefile import make_upstream
@@ -205,7 +206,8 @@ class Platform:
         """What `doctor` says of the running platform."""
         checks = await examine_platform(self._sources, self.cluster, self._artifacts)
         access = await self._registry_access.examine() + examine_encryption(self.encryption, now=self._clock.now())
-        return [*checks, *(check.document() for check in [*await self._keeper.examine(), *access])]
+        rights = await self._examine_rights()
+        return [*checks, *(check.document() for check in [*rights, *await self._keeper.examine(), *access])]
 
     async def find_warnings(self) -> tuple[str, ...]:
         """What its user should know of an outside cluster at once."""
@@ -213,6 +215,13 @@ class Platform:
             return ()  # whatever is lacking there is in its summary
         checks = await examine_cluster(self._sources, self.cluster, self._artifacts)
         return tuple(f"{check.evidence}: {check.next}" for check in checks if check.state != OK)
+
+    async def _examine_rights(self) -> list[Check]:
+        outside = self._settings.outside
+        if outside is None:
+            return []
+        environments, client = self._reconciler.environments, self.cluster.client
+        return await examine_permissions(client, self._pull_secrets, environments, own_namespace=outside.namespace)
 
     async def close(self) -> None:
         """Stop everything, the newest part first."""
