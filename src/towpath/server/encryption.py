@@ -6,6 +6,7 @@ authorities and the one that vouches for the platform.
 """
 
 import platform as machine
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from towpath.server.accesschecks import judge_certificate
 from towpath.server.doctor import WARNING, Check
 
 SUBJECT = "towpath"
-WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound
+# A machine may be called anything, or nothing; a certificate takes host names only.
+_HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +59,11 @@ def prepare_encryption(settings: Settings, *, now: float) -> Encryption | None:
     name = split_port(settings.registry_host)
     if settings.tls_certificate and settings.tls_key:
         return _use(settings.tls_certificate, settings.tls_key, name)
-    names = ["127.0.0.1", "localhost", name, settings.host, machine.node().lower()]
+    here = machine.node().lower()
+    names = ["127.0.0.1", "localhost", name, settings.host, *([here] if _HOST_NAME.fullmatch(here) else [])]
     made = ensure_certificates(
         settings.state / "tls",
-        names=[one for one in dict.fromkeys(names) if one not in WILDCARDS],
+        names=list(dict.fromkeys(names)),
         now=now,
         authority=settings.state / "cluster" / "pki",
         subject=SUBJECT,

@@ -57,6 +57,8 @@ def test_an_outside_cluster_alone_is_no_reason_for_clear_text(tmp_path: Path) ->
         ({}, "127.0.0.1"),
         ({"host": "192.168.1.10"}, "192.168.1.10"),
         ({"host": "0.0.0.0", "advertise": "towpath.lan:7070"}, "towpath.lan"),  # noqa: S104 - not bound
+        ({"host": "0.0.0.0"}, "0.0.0.0"),  # noqa: S104 - this machine, to its own clients
+        ({"host": "::"}, "::"),
     ],
 )
 def test_a_certificate_of_its_own_is_good_for_where_images_are_pulled_from(
