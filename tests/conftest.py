@@ -68,6 +68,20 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Node]":
         yield running
 
 
+@pytest.fixture(scope="session")
+def control_plane_binary() -> Path:
+    """The binary with all components."""
+    from kubernetes.build import NotBuildableError, ensure_built, find_built
+
+    if os.environ.get("KUBECONFIG") and find_built() is None:
+        # Who brings a cluster is not made to compile another one for half an hour, unasked.
+        pytest.skip("NOT RUN: needs a control plane of its own, beside your cluster: `make kubernetes` builds it")
+    try:
+        return ensure_built()
+    except NotBuildableError as error:
+        pytest.skip(f"NOT RUN: needs a control plane of its own: {error}")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--conformance FILE` writes what the suites found into the document."""
     parser.addoption("--conformance", default="", help="write what the suites found into this document")

@@ -1,27 +1,13 @@
 """Fixtures of the suites that need a control plane of our own, not only some cluster."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kubernetes.build import NotBuildableError, ensure_built, find_built
 from kubernetes.control_plane import ControlPlane, running_control_plane
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
-
-
-@pytest.fixture(scope="session")
-def control_plane_binary() -> Path:
-    """The binary with all components."""
-    if os.environ.get("KUBECONFIG") and find_built() is None:
-        # Who brings a cluster is not made to compile another one for half an hour, unasked.
-        pytest.skip("NOT RUN: needs a control plane of its own, beside your cluster: `make kubernetes` builds it")
-    try:
-        return ensure_built()
-    except NotBuildableError as error:
-        pytest.skip(f"NOT RUN: needs a control plane of its own: {error}")
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ import pytest
 
 from contract.resource_client.worlds import CONFIG_MAP, read_events
 from fakes.api_server import running_api_server
-from kubernetes.build import NotBuildableError
 from kubernetes.control_plane import ControlPlane, running_control_plane
 from towpath.aio.clock import SystemClock
 from towpath.cluster.client import EmbeddedClient
@@ -101,20 +100,17 @@ async def http(directory: Path) -> AsyncIterator[Forgetful]:
 
 @asynccontextmanager
 async def kubernetes(directory: Path) -> AsyncIterator[Forgetful]:
-    try:
-        with running_control_plane(directory, controllers=False) as plane:
-            client = KubernetesClient(load_target(plane.kubeconfig, environ={}), clock=SystemClock())
+    with running_control_plane(directory, controllers=False) as plane:
+        client = KubernetesClient(load_target(plane.kubeconfig, environ={}), clock=SystemClock())
 
-            async def forget() -> None:
-                newest = (await client.create(an_event("newest"), OPTIONS))["metadata"]["resourceVersion"]
-                compact(plane, newest)
+        async def forget() -> None:
+            newest = (await client.create(an_event("newest"), OPTIONS))["metadata"]["resourceVersion"]
+            compact(plane, newest)
 
-            try:
-                yield Forgetful(client, pages_of(client), forget)
-            finally:
-                await client.close()
-    except NotBuildableError as error:
-        pytest.skip(f"NOT RUN: needs a control plane of its own: {error}")
+        try:
+            yield Forgetful(client, pages_of(client), forget)
+        finally:
+            await client.close()
 
 
 def compact(plane: ControlPlane, revision: str) -> None:
@@ -130,6 +126,8 @@ OPENERS = {"embedded": embedded, "http": http, "kubernetes": kubernetes}
 
 @pytest.fixture(params=["embedded", "http", pytest.param("kubernetes", marks=pytest.mark.kubernetes)])
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Forgetful]:
+    if request.param == "kubernetes":
+        request.getfixturevalue("control_plane_binary")
     async with OPENERS[request.param](tmp_path) as opened:
         yield opened
 
