@@ -29,7 +29,7 @@ from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.inventory import Inventory, take_inventory
 from towpath.build.os_packages import with_distribution
 from towpath.build.parallel import run_all
-from towpath.build.registry import ImageRegistry
+from towpath.build.registry import AttestationRegistry
 from towpath.oci import annotations, media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -54,7 +54,7 @@ class Attestor:
     """Attests images; one for all builds of a process."""
 
     def __init__(
-        self, *, cache: LayerCache, registry: ImageRegistry, find_signer: Callable[[], PrivateKey | None]
+        self, *, cache: LayerCache, registry: AttestationRegistry, find_signer: Callable[[], PrivateKey | None]
     ) -> None:
         """Set up.
 
@@ -79,7 +79,7 @@ class Attestor:
         """
         referrers = await asyncio.to_thread(self._attest, request, image, repository)
         try:
-            await self._push(repository, referrers)
+            await self._push(repository, await self._missing(repository, image, referrers))
         except RegistryRequestError as error:
             if error.cause in _TRANSIENT:
                 raise
@@ -89,6 +89,10 @@ class Attestor:
     def _attest(self, request: BuildRequest, image: BuiltImage, repository: Reference) -> list[Referrer]:
         contents = read_contents(self._cache, image)
         return make_referrers(request, image, repository, contents, self._find_signer())
+
+    async def _missing(self, repository: Reference, image: BuiltImage, referrers: list[Referrer]) -> list[Referrer]:
+        listed = {one.digest for one in await self._registry.referrers(repository.with_digest(image.digest))}
+        return [one for one in referrers if one.digest not in listed]
 
     async def _push(self, repository: Reference, referrers: list[Referrer]) -> None:
         blobs = {descriptor.digest: (descriptor, content) for one in referrers for descriptor, content in one.blobs}

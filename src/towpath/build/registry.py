@@ -1,6 +1,6 @@
 """What the builder needs from a registry's client; `ociclient.RegistryClient` satisfies it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from towpath.oci.descriptor import Descriptor
@@ -57,6 +57,14 @@ class ImageRegistry(Protocol):
 
     async def push_manifest(self, ref: Reference, raw: bytes, media_type: str, /) -> Digest:
         """Put a manifest under the reference's tag or digest. Raises RemoteError."""
+        ...
+
+
+class AttestationRegistry(ImageRegistry, Protocol):
+    """Where images are pushed to, with what attests them."""
+
+    async def referrers(self, ref: Reference, /) -> Sequence[Descriptor]:
+        """What is attached to the reference's digest; nothing where there is no such image. Raises RemoteError."""
         ...
 
 

@@ -18,7 +18,7 @@ from towpath.build.cache import LayerCache
 from towpath.build.dockerfile import DockerfileBuilder, LinesOf, log_line
 from towpath.build.engines.choice import Engines
 from towpath.build.host_base import host_platform
-from towpath.build.registry import BuildRegistry, ImageRegistry
+from towpath.build.registry import AttestationRegistry, BuildRegistry
 from towpath.oci.platform import Platform
 from towpath.ociclient.client import RegistryClient
 from towpath.server.ci_adapters import ServiceBuilder
@@ -60,7 +60,7 @@ def make_builder(
 
 
 def make_attestor(
-    state: Path, registry: ImageRegistry, *, environ: Mapping[str, str], key: Path | None = None
+    state: Path, registry: AttestationRegistry, *, environ: Mapping[str, str], key: Path | None = None
 ) -> Attestor:
     """The attestor; it signs with the key in a file, else with the platform's own, if it has one.
 

@@ -123,9 +123,19 @@ async def test_attesting_twice_sends_nothing_the_second_time(workshop: Workshop)
     request = workshop.request()
     image = await workshop.build(request)
     await workshop.attestor(KEY).attach(request, image, REPOSITORY)
-    blobs, manifests = dict(workshop.registry.blobs), dict(workshop.registry.manifests)
+    sent, asked = list(workshop.registry.log), workshop.registry.requests
     await workshop.attestor(KEY).attach(request, image, REPOSITORY)
-    assert (workshop.registry.blobs, workshop.registry.manifests) == (blobs, manifests)
+    assert (workshop.registry.log, workshop.registry.requests) == (sent, asked + 1)
+
+
+async def test_a_key_that_comes_later_signs_what_is_there(workshop: Workshop) -> None:
+    request = workshop.request()
+    image = await workshop.build(request)
+    await workshop.attestor().attach(request, image, REPOSITORY)
+    await workshop.attestor(KEY).attach(request, image, REPOSITORY)
+    found = await workshop.attached(image)
+    assert len(found["application/vnd.dev.sigstore.bundle.v0.3+json"]) == 2
+    assert len(found["application/vnd.cyclonedx+json"]) == 1
 
 
 async def test_the_sbom_names_the_interpreter_its_libraries_and_the_packages(workshop: Workshop) -> None:
