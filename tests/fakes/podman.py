@@ -17,7 +17,9 @@ def podman_command() -> Iterator[list[str]]:
     # podman refuses a run root of more than 50 characters, and so a test's own directory.
     with tempfile.TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as root:
         stores = ["--root", str(Path(root) / "store"), "--runroot", str(Path(root) / "run"), "--storage-driver", "vfs"]
-        command = ["podman", *stores, "--cgroup-manager", "cgroupfs", *runtime]
+        # Without its own, the reset at the end would take away what another podman of this machine works with.
+        state = ["--tmpdir", str(Path(root) / "tmp")]
+        command = ["podman", *stores, *state, "--cgroup-manager", "cgroupfs", *runtime]
         try:
             yield command
         finally:
