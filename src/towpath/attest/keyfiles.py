@@ -9,6 +9,7 @@ never overwritten: whoever loses a private key loses the word of every image it 
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,8 @@ def write_pair(directory: Path, key: PrivateKey, *, name: str, password: bytes |
 
 
 def read_signer(path: Path, environ: Mapping[str, str]) -> PrivateKey:
-    """The private key in a file. Raises KeyFileError."""
+    """The private key in a file. Raises KeyFileError, also when everybody may read it or others may replace it."""
+    _check_kept(path)
     return parse_private_key(_read(path), name=str(path), password=read_password(environ))
 
 
@@ -99,6 +101,15 @@ def _create(path: Path, content: bytes, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _check_kept(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise _unusable(path, "read", error) from error
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):  # a group may read: volumes of secrets are mounted that way
+        raise KeyFileError(f"key {path} is not kept (KeyOpen): others may read or write it", hint=f"chmod 600 {path}")
 
 
 def _read(path: Path) -> bytes:

@@ -81,6 +81,19 @@ def test_an_encrypted_key_is_read_with_its_password(tmp_path: Path) -> None:
         read_signer(pair.private, {})
 
 
+@pytest.mark.parametrize(
+    ("mode", "kept"), [(0o600, True), (0o440, True), (0o604, False), (0o644, False), (0o620, False)]
+)
+def test_a_private_key_that_others_can_get_at_is_not_used(tmp_path: Path, mode: int, kept: bool) -> None:
+    pair = write_pair(tmp_path, KEY, name="attest", password=None)
+    pair.private.chmod(mode)
+    if kept:
+        assert read_signer(pair.private, {}).key_id == KEY.key_id
+    else:
+        with pytest.raises(KeyFileError, match="KeyOpen"):
+            read_signer(pair.private, {})
+
+
 def test_every_public_key_beside_ones_own_is_trusted(tmp_path: Path) -> None:
     other = generate_key(KeyKind.ED25519)
     write_pair(tmp_path, KEY, name="attest", password=None)
