@@ -15,7 +15,7 @@ from towpath.build.parallel import run_all
 from towpath.build.registry import ImageRegistry
 from towpath.errors import IntegrityError
 from towpath.oci.reference import Reference
-from towpath.ociclient.errors import PullCause, PullError
+from towpath.ociclient.errors import PullError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -68,7 +68,7 @@ class Pusher:
         try:
             return (await self._registry.resolve(asked)).digest == image.digest
         except PullError as error:
-            if error.cause is PullCause.NOT_FOUND:
+            if error.may_be_absent:
                 return False
             raise
 

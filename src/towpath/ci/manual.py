@@ -26,7 +26,7 @@ from towpath.ci.publication import TagCollisionError
 from towpath.oci.digest import Digest
 from towpath.oci.reference import Reference
 from towpath.oci.tags import is_immutable, sha_tag
-from towpath.ociclient.errors import PullCause, PullError
+from towpath.ociclient.errors import PullError
 
 _TagStep = Callable[[ServiceRun, Reference, Digest], Awaitable[None]]
 
@@ -142,6 +142,6 @@ class ManualBuild:
         try:
             return (await self._store.resolve(reference)).digest
         except PullError as error:
-            if error.cause is not PullCause.NOT_FOUND:
+            if not error.may_be_absent:
                 raise
             return None

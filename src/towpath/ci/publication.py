@@ -63,14 +63,16 @@ class Publication:
             TagCollisionError: the tag is taken by the set of another commit.
             PullError: the registry cannot be asked.
         """
-        found = await self._find_set(blueprint, sha_tag(commit))
+        raw = await self._find_told(_sets(blueprint).with_tag(sha_tag(commit)))
+        found = parse_set(raw.content, raw.media_type) if raw else None
         if found is not None and found.commit != commit:
             raise _collision(commit, found.commit)
         return found
 
     async def find_channel(self, blueprint: Blueprint) -> ArtifactSet | None:
         """The set that the channel is at, if it is anywhere. Raises PullError."""
-        return await self._find_set(blueprint, blueprint.channel)
+        raw = await self._find_manifest(_sets(blueprint).with_tag(blueprint.channel))
+        return parse_set(raw.content, raw.media_type) if raw else None
 
     async def publish(self, blueprint: Blueprint, artifact_set: ArtifactSet) -> None:
         """Make the set and its artifact tags; repeating it changes nothing.
@@ -121,7 +123,7 @@ class Publication:
 
         async def find(service: Service) -> Artifact | None:
             tree_id = snapshot.trees.get(service.name) or ""
-            raw = await self._find_manifest(repository_of(blueprint, service.name).with_tag(tag))
+            raw = await self._find_told(repository_of(blueprint, service.name).with_tag(tag))
             try:
                 told = parse_manifest(raw.content, raw.media_type).annotations if raw else {}
             except InvalidManifestError:
@@ -172,9 +174,14 @@ class Publication:
         if await self._find(target) != raw.digest:
             await self._store.push_manifest(target, raw.content, raw.media_type)
 
-    async def _find_set(self, blueprint: Blueprint, tag: str) -> ArtifactSet | None:
-        raw = await self._find_manifest(_sets(blueprint).with_tag(tag))
-        return parse_set(raw.content, raw.media_type) if raw else None
+    async def _find_told(self, reference: Reference) -> RawManifest | None:
+        """A manifest under an artifact tag; a refusal counts as none, for the repository may not exist yet."""
+        try:
+            return await self._store.manifest(reference)
+        except PullError as error:
+            if not error.may_be_absent:
+                raise
+            return None
 
     async def _find(self, reference: Reference) -> Digest | None:
         try:

@@ -49,6 +49,9 @@ _HINTS = {
 _CONTENT_CAUSES = frozenset({PullCause.FORBIDDEN, PullCause.RATE_LIMITED, PullCause.SERVER_ERROR})
 
 
+_MAY_BE_ABSENT = frozenset({PullCause.NOT_FOUND, PullCause.ACCESS_DENIED, PullCause.FORBIDDEN, PullCause.TOKEN_REFUSED})
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """The facts of a failed request. `status` is 0 when there was no response."""
@@ -77,6 +80,15 @@ class RegistryRequestError(RemoteError):
         self.reference = reference
         self.failure = failure
         self.cause = failure.cause
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether there may simply be nothing there.
+
+        GHCR and others answer alike for what does not exist and for what is private, so who asks before the first push
+        of a repository is refused. Whoever goes on learns from the push itself what is wrong.
+        """
+        return self.cause in _MAY_BE_ABSENT
 
 
 class PullError(RegistryRequestError):

@@ -192,6 +192,17 @@ async def test_pushing_what_is_there_costs_one_request(
     assert registry.requests == 1
 
 
+async def test_a_repository_that_nobody_may_ask_about_before_it_exists_is_pushed_to(
+    builder: Builder, service: Path, registry: MemoryRegistry
+) -> None:
+    def deny(operation: str) -> None:
+        if operation.startswith("resolve"):
+            raise PullError(REPOSITORY, Failure(PullCause.ACCESS_DENIED, "denied", 401))
+
+    registry.before = deny
+    assert await builder.push(await builder.build(request(service)), REPOSITORY)
+
+
 async def test_a_new_version_sends_its_own_layer_only(
     builder: Builder, service: Path, registry: MemoryRegistry
 ) -> None:

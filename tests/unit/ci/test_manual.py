@@ -17,6 +17,7 @@ from towpath.ci.run import CommitRun
 from towpath.errors import RemoteError, UserError
 from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
+from towpath.ociclient.errors import Failure, PullCause, PullError
 
 
 class Silent:
@@ -110,6 +111,21 @@ async def test_an_artifact_tag_that_names_another_image_is_refused_before_anythi
 
     assert all(isinstance(run.error, TagCollisionError) for run in runs)
     assert bench.registry.log == []
+
+
+async def test_a_registry_that_tells_nothing_of_what_is_not_there_is_pushed_to_all_the_same(bench: Bench) -> None:
+    def deny(operation: str) -> None:
+        verb, _, rest = operation.partition(" ")
+        reference = Reference.parse(rest) if verb in {"resolve", "manifest"} else None
+        known = reference and any(name == reference.name for name, _ in bench.registry.manifests)
+        if reference and not known:
+            raise PullError(reference, Failure(PullCause.TOKEN_REFUSED, "denied", 403))
+
+    bench.registry.before = deny
+    runs = await bench.publish(await bench.order())
+
+    assert [run.error for run in runs] == [None, None]
+    assert bench.tags() == {"chaos": "sha-aaaaaaa", "sensor": "sha-aaaaaaa"}
 
 
 async def test_a_channel_moves(bench: Bench) -> None:
