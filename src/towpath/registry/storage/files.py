@@ -14,8 +14,8 @@ from towpath.aio.files import sync_directory
 from towpath.oci.digest import HEX_LENGTHS, Digest, Hasher
 from towpath.registry.errors import DamagedContentError
 
-# 512 KiB: half a millisecond of reading and hashing, and the most a transfer holds at once. Twice that was no faster, and
-# took the registry over 45 MiB with four connections.
+# 512 KiB: half a millisecond of reading and hashing, and the most a transfer holds at once. Twice that was no faster,
+# and took the registry over 45 MiB with four connections.
 PIECE_BYTES = 512 * 1024
 # Inode, size, time of the last change: what tells a file from the one that replaces it.
 Seen = tuple[int, int, int]
