@@ -68,6 +68,7 @@ class Keeper:
         self._find_upstream = find_upstream
         self._background = Background()
         self._scrubbing: asyncio.Task[None] | None = None
+        self._is_slow = False
 
     async def run(self) -> None:
         """Look after the registry, for ever; it must be open."""
@@ -100,9 +101,13 @@ class Keeper:
         return count_usage(await self._registry.collector.survey()), await self._keeping()
 
     def start_scrub(self, *, bytes_per_second: float | None = None) -> None:
-        """Begin to read everything again, unless that is going on."""
-        if self._scrubbing is None or self._scrubbing.done():
-            self._scrubbing = self._begin_scrub(bytes_per_second, resume=False)
+        """Begin to read everything again, unless somebody has asked for that already; a slow one gives way."""
+        if self._scrubbing is not None and not self._scrubbing.done():
+            if not self._is_slow:
+                return
+            self._scrubbing.cancel()
+        self._is_slow = False
+        self._scrubbing = self._begin_scrub(bytes_per_second, resume=False)
 
     def scrub_progress(self) -> Progress | None:
         """How far the scrub is, or what the last one found; None when there was none since the start."""
@@ -161,6 +166,7 @@ class Keeper:
             ended is None or self._clock.now() - ended >= keeping.scrub_seconds
         )
         if due and (self._scrubbing is None or self._scrubbing.done()):
+            self._is_slow = True
             self._scrubbing = self._begin_scrub(SCRUB_BYTES_PER_SECOND, resume=True)
 
     def _begin_scrub(self, bytes_per_second: float | None, *, resume: bool) -> asyncio.Task[None]:

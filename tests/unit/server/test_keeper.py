@@ -171,6 +171,25 @@ async def test_it_scrubs_by_itself_and_again_when_the_interval_has_passed(
     assert keeper.scrub_progress() != first
 
 
+async def test_who_asks_for_a_scrub_does_not_wait_for_the_slow_one(api: Api, keeper: Keeper, world: World) -> None:
+    await push(api, b"x" * (3 * 1024 * 1024))
+    world.keeping = replace(world.keeping, scrub_seconds=7 * DAY)
+    await api.clock.advance(FIRST_LOOK_SECONDS)
+    async with asyncio.timeout(60):
+        while (slow := keeper.scrub_progress()) is None:  # noqa: ASYNC110 - no event of ours tells of it
+            await asyncio.sleep(0.002)
+    assert slow.finished_at is None
+    keeper.start_scrub()
+    async with asyncio.timeout(60):
+        # No time passes: the slow one would sleep for ever.
+        while not await has_scrubbed(keeper):  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.002)
+
+    progress = keeper.scrub_progress()
+    assert progress is not None
+    assert (progress.checked, progress.damages) == (2, ())
+
+
 async def test_doctor_says_how_much_could_be_freed(api: Api, keeper: Keeper, world: World) -> None:
     await push(api, b"x" * (65 * 1024 * 1024))
     await api.clock.advance(DAY)
