@@ -99,7 +99,9 @@ class World:
             listed = json.loads(self.platform.kubectl("-n", environment, "get", "pods", "-o", "json").out)
             for pod in listed["items"]:
                 name, service = pod["metadata"]["name"], pod["metadata"]["labels"]["app"]
-                ready = any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"]["conditions"])
+                ready = any(
+                    one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", [])
+                )
                 said = (
                     self.platform.kubectl("-n", environment, "logs", "--tail=1", name, expect=None).out if ready else ""
                 )
