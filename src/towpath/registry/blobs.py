@@ -22,6 +22,11 @@ from towpath.registry.storage.uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
 
+# 4 MiB: eight pulls at full speed. Each piece is in memory up to three times on its way to a slow client.
+READING_BYTES = 4 * 1024 * 1024
+# 64 KiB: what a socket takes at once; less would cost more calls and save nothing.
+SMALLEST_PIECE_BYTES = 64 * 1024
+
 
 class Blobs:
     """The blobs of one registry. All errors are RegistryError, StorageError or DamagedContentError."""
@@ -32,6 +37,7 @@ class Blobs:
         self._catalog = catalog
         self._disk = disk
         self._leases = leases
+        self._readers = 0
 
     def find_size(self, repository: str, digest: Digest) -> int | None:
         """The size of a blob of the repository, or None; a blob whose file is missing counts as absent.
@@ -70,19 +76,34 @@ class Blobs:
         hasher = digest.hasher() if verify else None
         opened: list[OpenBlob] = []
 
-        def work(position: int) -> bytes:
+        def work(position: int, length: int) -> bytes:
             # Opened once: a blob that is removed or replaced meanwhile is still read to its end.
             if not opened:
                 opened.append(self._files.open(digest, size=size))
-            piece = opened[0].read(position, min(PIECE_BYTES, stop - position))
+            piece = opened[0].read(position, min(length, stop - position))
             if hasher:
                 hasher.update(piece)
                 if position + len(piece) >= size:
                     self._files.conclude(digest, hasher, opened[0])
             return piece
 
-        for position in range(start, stop, PIECE_BYTES) or ([0] if verify else []):
-            yield await self._disk.run(partial(work, position))
+        if start == stop and not verify:
+            return
+        position = start
+        self._readers += 1
+        try:
+            while True:
+                piece = await self._disk.run(partial(work, position, self._piece_bytes()))
+                yield piece
+                position += len(piece)
+                if position >= stop:
+                    return
+        finally:
+            self._readers -= 1
+
+    def _piece_bytes(self) -> int:
+        """How much a reader takes at once: all readers together stay within a budget, down to a smallest piece."""
+        return max(SMALLEST_PIECE_BYTES, min(PIECE_BYTES, READING_BYTES // self._readers))
 
     async def start_upload(self, repository: str) -> Upload:
         """Begin an upload session. Raises QuotaExceededError when there is no room at all."""
