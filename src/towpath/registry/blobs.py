@@ -12,7 +12,7 @@ from functools import partial
 
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
-from towpath.registry.errors import RegistryError
+from towpath.registry.errors import DamagedContentError, RegistryError
 from towpath.registry.keeper.quota import QuotaExceededError
 from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import Catalog
@@ -81,6 +81,8 @@ class Blobs:
             if not opened:
                 opened.append(self._files.open(digest, size=size))
             piece = opened[0].read(position, min(length, stop - position))
+            if not piece and position < stop:
+                raise DamagedContentError(f"blob {digest} is damaged (CutShort): its file ended at {position} bytes")
             if hasher:
                 hasher.update(piece)
                 if position + len(piece) >= size:

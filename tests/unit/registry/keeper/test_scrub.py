@@ -16,6 +16,7 @@ from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, format_manifest
+from towpath.registry.errors import DamagedContentError
 from towpath.registry.keeper.scrub import Progress
 
 LAYER = b"layer " * 1000
@@ -102,6 +103,17 @@ async def test_damage_is_told_with_what_it_affects_and_never_served(api: Api, ha
     assert (answer.status_code, "damaged" in answer.text) == (500, True)
     assert (await api.ask("HEAD", f"/v2/lab/app/blobs/{Digest.of(LAYER)}")).status_code == 404
     assert (await api.ask("GET", f"/v2/lab/app/blobs/{Digest.of(b'other')}")).status_code == 200
+
+
+async def test_a_file_that_is_cut_short_while_it_is_read_ends_the_pull(api: Api) -> None:
+    content = b"x" * (3 * 1024 * 1024)
+    await api.push_blob(content)
+    pieces = api.registry.blobs.read(Digest.of(content), size=len(content), start=0, stop=len(content))
+    first = await anext(pieces)
+    os.truncate(path_of(api, content), len(first))
+    async with asyncio.timeout(60):
+        with pytest.raises(DamagedContentError, match="CutShort"):
+            await anext(pieces)
 
 
 async def test_a_push_heals_what_was_damaged(api: Api) -> None:
