@@ -21,8 +21,8 @@ deletes gave the same on the embedded cluster and on kube-apiserver: each answer
 (conflicts with manager and field), and all objects afterwards, with managedFields. Left out of the comparison: uids,
 versions, times, addresses, and the wording of refusals. Left out of the operations: deletes that wait for dependents or
 orphan them, since nothing collects garbage there (the contract has them, under *deleting*). Of 1403 further sequences
-(seeds 1000 to 1500, 2000 to 2400, 3000 to 3500) those that differed were mended, and stand under *found*; 251 more (4000
-to 4250) differed nowhere.
+(seeds 1000 to 1500, 2000 to 2400, 3000 to 3500) those that differed were mended, and stand under *found*; 251 more
+(4000 to 4250) differed nowhere.
 """
 
 ORACLE = """
