@@ -4,12 +4,15 @@ Rules:
 - Content is stored by digest and verified on the way in, as if it had been pushed; a manifest comes before its blobs.
 - What a digest names never changes, so it is fetched once. A tag is asked for again when the last answer has aged; an
   upstream that cannot be asked leaves the answer that is there, and says so in the log.
+- What is damaged here counts as absent: the next pull fetches it again.
+- What the upstream has not is asked for again after half a minute, so that guessing costs it little.
 - One fetch at a time for each thing: a hundred pulls of one image cost the upstream one.
 - Nobody pushes into such a repository, and nobody's pull fetches anything before the right to read was checked.
 """
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,13 +23,17 @@ from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
 from towpath.oci.tags import is_immutable
 from towpath.registry.blobs import Blobs
-from towpath.registry.errors import RegistryError
+from towpath.registry.errors import DamagedContentError, RegistryError
 from towpath.registry.manifests import Manifests
 
 log = logging.getLogger(__name__)
 
 # Five minutes: a channel upstream is seen soon, and a rate limit of some hundred requests an hour is far away.
 FRESH_SECONDS = 300.0
+# Half a minute: who has just pushed it there waits no longer, and a client that asks in a loop reaches nobody.
+ABSENT_SECONDS = 30.0
+# A megabyte of memory at most; whoever makes names up only ages the answers about real ones sooner.
+REMEMBERED_ANSWERS = 4096
 
 
 class UpstreamError(RemoteError):
@@ -62,6 +69,14 @@ class Upstream(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """When an upstream was last asked for something, and whether it had it."""
+
+    at: float
+    is_there: bool
+
+
 class PullThrough:
     """The prefixes of one registry that are filled from elsewhere."""
 
@@ -78,7 +93,7 @@ class PullThrough:
         self._manifests = manifests
         self._upstreams = dict(upstreams)
         self._clock = clock
-        self._asked: dict[tuple[str, str], float] = {}
+        self._answers: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
         self._fetching: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def close(self) -> None:
@@ -111,7 +126,7 @@ class PullThrough:
         upstream, name = found
         if ":" in reference:
             digest = Digest.parse(reference)
-            if not self._has_manifest(repository, reference):
+            if self._kept_digest(repository, reference) is None and not self._is_absent(repository, reference):
                 await self._once(repository, reference, lambda: self._fetch(upstream, name, repository, digest, ()))
         else:
             await self._once(repository, reference, lambda: self._follow(upstream, name, repository, reference))
@@ -122,14 +137,17 @@ class PullThrough:
         if found is None or self._blobs.find_size(repository, digest) is not None:
             return
         upstream, name = found
-        await self._once(repository, str(digest), lambda: self._fetch_blob(upstream, name, repository, digest))
+        # A manifest may be asked for by the same digest.
+        what = f"blob {digest}"
+        if not self._is_absent(repository, what):
+            await self._once(repository, what, lambda: self._fetch_blob(upstream, name, repository, digest))
 
-    async def _once(self, repository: str, what: str, fetch: Callable[[], Awaitable[None]]) -> None:
+    async def _once(self, repository: str, what: str, fetch: Callable[[], Awaitable[bool | None]]) -> None:
         """Join the fetch that is under way, or begin one. It outlives the client that asked first."""
         key = (repository, what)
         task = self._fetching.get(key)
         if task is None:
-            task = asyncio.ensure_future(fetch())
+            task = asyncio.ensure_future(self._ask(key, fetch))
             self._fetching[key] = task
             task.add_done_callback(lambda _: self._fetching.pop(key, None))
         try:
@@ -137,37 +155,56 @@ class PullThrough:
         except UpstreamError as error:
             raise RegistryError(ErrorCode.UNKNOWN, error.message, status=502) from error
 
-    async def _follow(self, upstream: Upstream, name: str, repository: str, tag: str) -> None:
-        kept = self._kept_digest(repository, tag)
-        if kept is not None and (is_immutable(tag) or self._is_fresh(repository, tag)):
+    async def _ask(self, key: tuple[str, str], fetch: Callable[[], Awaitable[bool | None]]) -> None:
+        """Fetch, and remember for a while whether there was anything; a failure, and None, are no answers."""
+        is_there = await fetch()
+        if is_there is None:
             return
+        self._answers.pop(key, None)
+        # That a digest is there is seen by what is kept.
+        if not is_there or ":" not in key[1]:
+            self._answers[key] = _Answer(self._clock.monotonic(), is_there)
+            if len(self._answers) > REMEMBERED_ANSWERS:
+                self._answers.popitem(last=False)
+
+    async def _follow(self, upstream: Upstream, name: str, repository: str, tag: str) -> bool | None:
+        kept = self._kept_digest(repository, tag)
+        answer = self._find_answer(repository, tag)
+        age = None if answer is None else self._clock.monotonic() - answer.at
+        if kept is not None and (is_immutable(tag) or (age is not None and age < FRESH_SECONDS)):
+            return None
+        if kept is None and self._is_absent(repository, tag):
+            return None
         try:
             digest = await upstream.find_digest(name, tag)
-            if digest is not None and digest != kept:
-                await self._fetch(upstream, name, repository, digest, (tag,))
+            if digest is None or digest == kept:
+                return digest is not None
+            return await self._fetch(upstream, name, repository, digest, (tag,))
         except UpstreamError as error:
             if kept is None:
                 raise
             log.warning("%s:%s is served as it was last seen: %s", repository, tag, error.message)
-            return
-        self._asked[repository, tag] = self._clock.monotonic()
+            return None
 
     async def _fetch(
         self, upstream: Upstream, name: str, repository: str, digest: Digest, tags: tuple[str, ...]
-    ) -> None:
+    ) -> bool:
+        """Fetch a manifest; False when the upstream has none."""
         found = await upstream.find_manifest(name, digest)
         if found is None:
-            return
+            return False
         if Digest.of(found.content, digest.algorithm) != digest:
             raise UpstreamError(f"{upstream.name}/{name} has other content under {digest} (DigestMismatch)")
         await self._manifests.put(
             repository, found.content, media_type=found.media_type, digest=digest, tags=tags, sparse=True
         )
+        return True
 
-    async def _fetch_blob(self, upstream: Upstream, name: str, repository: str, digest: Digest) -> None:
+    async def _fetch_blob(self, upstream: Upstream, name: str, repository: str, digest: Digest) -> bool:
+        """Fetch a blob; False when the upstream has none."""
         pieces = await upstream.find_blob(name, digest)
         if pieces is None:
-            return
+            return False
         blobs = self._blobs
         upload = await blobs.start_upload(repository)
         async with upload.lock:
@@ -178,6 +215,7 @@ class PullThrough:
                 if not upload.ended:
                     await blobs.cancel_upload(upload)
                 raise
+        return True
 
     def _find(self, repository: str) -> tuple[Upstream, str] | None:
         """The upstream of a repository and its name there."""
@@ -185,15 +223,20 @@ class PullThrough:
         upstream = self._upstreams.get(prefix)
         return None if upstream is None or not rest else (upstream, rest)
 
-    def _is_fresh(self, repository: str, tag: str) -> bool:
-        asked = self._asked.get((repository, tag))
-        return asked is not None and self._clock.monotonic() - asked < FRESH_SECONDS
+    def _find_answer(self, repository: str, what: str) -> _Answer | None:
+        answer = self._answers.get((repository, what))
+        if answer is not None:
+            self._answers.move_to_end((repository, what))
+        return answer
 
-    def _kept_digest(self, repository: str, tag: str) -> Digest | None:
+    def _is_absent(self, repository: str, what: str) -> bool:
+        """Whether the upstream has said just now that it has no such thing."""
+        answer = self._find_answer(repository, what)
+        return answer is not None and not answer.is_there and self._clock.monotonic() - answer.at < ABSENT_SECONDS
+
+    def _kept_digest(self, repository: str, reference: str) -> Digest | None:
+        """What is kept and whole; None when nothing is, or only what is damaged."""
         try:
-            return self._manifests.get(repository, tag).digest
-        except RegistryError:
+            return self._manifests.get(repository, reference).digest
+        except (RegistryError, DamagedContentError):
             return None
-
-    def _has_manifest(self, repository: str, digest: str) -> bool:
-        return self._kept_digest(repository, digest) is not None

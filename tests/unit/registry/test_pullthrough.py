@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,14 @@ from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.errors import PullCause, PullError, PushError
-from towpath.registry.pullthrough import FRESH_SECONDS, FetchedManifest, Upstream, UpstreamError
+from towpath.registry.pullthrough import (
+    ABSENT_SECONDS,
+    FRESH_SECONDS,
+    REMEMBERED_ANSWERS,
+    FetchedManifest,
+    Upstream,
+    UpstreamError,
+)
 from towpath.registry.upstream import RegistryUpstream
 
 AMD64 = Platform("linux", "amd64")
@@ -223,3 +231,66 @@ async def test_what_was_fetched_survives_a_restart(tmp_path: Path) -> None:
     async with world(tmp_path) as lab:
         lab.upstream.down = True
         assert await pull(lab.puller, lab.here("lib/app:v1")) == expected
+
+
+@pytest.mark.parametrize("by", ["tag", "digest"])
+async def test_a_manifest_that_was_damaged_here_is_fetched_again(tmp_path: Path, by: str) -> None:
+    async with world(tmp_path) as lab:
+        pushed = await push_image(lab.pusher, lab.there("lib/app:v1"))
+        await lab.puller.resolve(lab.here("lib/app:v1"))
+        damage_manifests(tmp_path / "cache")
+        wanted = lab.here("lib/app:v1") if by == "tag" else lab.here("lib/app").with_digest(pushed.digest)
+        assert Digest.of((await lab.puller.manifest(wanted)).content) == pushed.digest
+
+
+async def test_what_is_damaged_is_not_served_while_the_upstream_is_down(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        await lab.puller.resolve(lab.here("lib/app:v1"))
+        damage_manifests(tmp_path / "cache")
+        lab.upstream.down = True
+        with pytest.raises(PullError, match="the upstream is down"):
+            await lab.puller.manifest(lab.here("lib/app:v1"))
+
+
+def damage_manifests(root: Path) -> None:
+    """Change the bytes of every manifest, as a disk does."""
+    with sqlite3.connect(root / "catalog.db") as database:
+        database.execute("UPDATE manifests SET content = X'7B7D'")
+    database.close()
+
+
+async def test_what_the_upstream_has_not_is_asked_for_again_after_a_while(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        wanted = (lab.here("lib/app:v2"), lab.here("lib/app").with_digest(Digest.of(b"later")))
+        for _ in range(3):
+            for one in wanted:
+                with pytest.raises(PullError):
+                    await lab.puller.manifest(one)
+            assert await lab.puller.find_blob(lab.here("lib/app"), Digest.of(b"later")) is None
+        assert sorted(lab.upstream.asked) == ["blob lib/app", "manifest lib/app", "tag lib/app:v2"]
+        pushed = await push_image(lab.pusher, lab.there("lib/app:v2"), layers=(b"later",))
+        await lab.clock.advance(ABSENT_SECONDS)
+        assert (await lab.puller.resolve(lab.here("lib/app:v2"))).digest == pushed.digest
+        assert await lab.puller.find_blob(lab.here("lib/app"), Digest.of(b"later")) == 5
+
+
+async def test_a_blob_is_found_though_there_is_no_manifest_of_its_digest(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"), layers=(b"layer",))
+        with pytest.raises(PullError):
+            await lab.puller.manifest(lab.here("lib/app").with_digest(Digest.of(b"layer")))
+        assert await lab.puller.find_blob(lab.here("lib/app"), Digest.of(b"layer")) == 5
+
+
+async def test_names_that_are_made_up_take_a_bounded_memory_and_real_ones_are_served_on(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        await lab.puller.resolve(lab.here("lib/app:v1"))
+        through = lab.cache.registry.pull_through
+        for number in range(REMEMBERED_ANSWERS + 10):
+            await through.prepare_manifest("hub/lib/app", f"no-{number}")
+        assert len(through._answers) == REMEMBERED_ANSWERS
+        await lab.puller.resolve(lab.here("lib/app:v1"))
+        assert lab.upstream.asked.count("tag lib/app:v1") == 2
