@@ -6,7 +6,7 @@
 
 A listener takes an event by answering 2xx; anything else is tried again after a back-off, for ever, and later events
 wait their turn. One that has taken an event and could not say so gets it again: the sequence number tells. What is to
-be told stands in `outbox`.
+be told stands in `outbox`. A push that could not be noted there is found by comparing tags with what was told of them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import orjson
 from towpath.aio.backoff import Backoff
 from towpath.aio.clock import Clock, format_rfc3339
 from towpath.aio.tasks import Background
-from towpath.errors import RemoteError, UserError
+from towpath.errors import RemoteError, TowpathError, UserError
 from towpath.http.client import HttpClient, Request
 from towpath.registry.outbox import Outbox, StoredEvent, ToldTag
 from towpath.registry.protocol.exchange import PushEvent
@@ -38,6 +38,8 @@ ANSWER_SECONDS = 10.0
 RETRY = Backoff(initial_seconds=1.0, factor=2.0, cap_seconds=300.0)
 # How soon a rewind by the command line is noticed.
 LOOK_SECONDS = 5.0
+# How soon a push that could not be noted is found, at the second look that sees it; ten thousand tags cost 20 ms.
+COMPARE_SECONDS = 60.0
 TagReader = Callable[[], Awaitable[dict[tuple[str, str], str]]]
 
 
@@ -48,6 +50,14 @@ class NotificationSettings:
     urls: Sequence[str]
     secret: bytes
     instance: str = "towpath"
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What was told of a tag, and what it is."""
+
+    told: str
+    digest: str
 
 
 class Notifier:
@@ -66,6 +76,7 @@ class Notifier:
         self._http = HttpClient(timeout_seconds=ANSWER_SECONDS, attempts=1, clock=clock)
         self._background = Background()
         self._news = {url: asyncio.Event() for url in settings.urls}
+        self._untold: dict[tuple[str, str], _Difference] = {}
 
     async def start(self, read_tags: TagReader) -> None:
         """Find what was pushed and never told, then begin to tell. Raises TowpathError."""
@@ -79,6 +90,7 @@ class Notifier:
         await asyncio.to_thread(self._outbox.take_stock, tags)
         for url in self._settings.urls:
             self._background.run_forever(f"notifications to {url}", partial(self._serve, url))
+        self._background.run_forever("notifications that were missed", partial(self._compare_for_ever, read_tags))
 
     async def close(self) -> None:
         """Stop telling; what was not taken is kept."""
@@ -88,6 +100,9 @@ class Notifier:
 
     async def pushed(self, event: PushEvent) -> None:
         """Keep the event, durably, and have it told. Raises TowpathError."""
+        await self._keep(event)
+
+    async def _keep(self, event: PushEvent, *, unless_moved_from: str | None = None) -> None:
         at = self._clock.now()
         identity = self._new_id()
 
@@ -97,22 +112,49 @@ class Notifier:
             return orjson.dumps({"events": [document]})
 
         tag = ToldTag(event.repository, event.tag, event.digest)
-        await asyncio.to_thread(self._outbox.add, tag, at=at, format_event=format_event)
+        await asyncio.to_thread(
+            self._outbox.add, tag, at=at, format_event=format_event, unless_moved_from=unless_moved_from
+        )
         for news in self._news.values():
             news.set()
+
+    async def _compare_for_ever(self, read_tags: TagReader) -> None:
+        while True:
+            await self._clock.sleep(COMPARE_SECONDS)
+            try:
+                await self._tell_missed(read_tags)
+            except TowpathError as error:
+                log.warning("pushes may not be told yet: %s", error.message)
+
+    async def _tell_missed(self, read_tags: TagReader) -> None:
+        """Tell what the last look saw already: a push that is seen once may be about to tell of itself."""
+        told = await asyncio.to_thread(self._outbox.told)
+        seen, self._untold = self._untold, {}
+        for key, digest in sorted((await read_tags()).items()):
+            difference = _Difference(told.get(key, ""), digest)
+            if digest == difference.told:
+                continue
+            if seen.get(key) != difference:
+                self._untold[key] = difference
+                continue
+            self._untold[key] = difference  # until it is kept
+            event = PushEvent(*key, digest, difference.told)
+            await self._keep(event, unless_moved_from=difference.told)
+            del self._untold[key]
 
     async def _serve(self, url: str) -> None:
         failures = 0
         while True:
             self._news[url].clear()
-            event = await asyncio.to_thread(self._outbox.next_for, url)
-            if event is None:
+            turn = await asyncio.to_thread(self._outbox.next_for, url)
+            if turn is None:
                 await self._wait_for_news(url)
                 continue
+            event = turn.event
             problem = await self._tell(url, event)
             if not problem:
                 failures = 0
-                await asyncio.to_thread(self._outbox.taken, url, event.sequence)
+                await asyncio.to_thread(self._outbox.taken, url, turn)
                 continue
             failures += 1
             if failures == 1:

@@ -2,8 +2,9 @@
 
 Every event has a sequence number that only grows; each listener has its own place in the sequence, so one that is down
 loses nothing, and one that asks can begin again anywhere in what is kept. An event is on disk before the push that it
-tells of is acknowledged. A push whose process died in between is found at the next start: the tags that are are
-compared with those that were told.
+tells of is acknowledged, unless it cannot be written (a full disk) or the process dies in between. Then it is made up
+for: the tags that are are compared with those that were told, at the start and every minute (`notifications`). What a
+tag named only in between is not told.
 
 Functions block; their caller runs them on a thread. The file may be read and rewound by the command line meanwhile.
 """
@@ -39,6 +40,14 @@ class StoredEvent:
     sequence: int
     at: float
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a listener is to be told next, and its place in the sequence when that was read."""
+
+    event: StoredEvent
+    taken: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +114,25 @@ class Outbox:
 
         self._write(work)
 
-    def add(self, tag: ToldTag, *, at: float, format_event: Callable[[int], bytes]) -> int:
-        """Keep an event, durably; its sequence number, which the event itself may name."""
+    def add(
+        self, tag: ToldTag, *, at: float, format_event: Callable[[int], bytes], unless_moved_from: str | None = None
+    ) -> int | None:
+        """Keep an event, durably.
 
-        def work(connection: sqlite3.Connection) -> int:
+        Args:
+            tag: what it tells of.
+            at: when it happened.
+            format_event: makes the event, which may name its sequence number.
+            unless_moved_from: what was told of the tag last; None not to ask. If something else was told meanwhile,
+                nothing is kept.
+
+        Returns:
+            its sequence number; None when nothing is kept.
+        """
+
+        def work(connection: sqlite3.Connection) -> int | None:
+            if unless_moved_from is not None and _told(connection, tag) != unless_moved_from:
+                return None
             sequence = _newest(connection) + 1
             row = (sequence, at, format_event(sequence))
             connection.execute("INSERT INTO events (seq, at, body) VALUES (?, ?, ?)", row)
@@ -142,22 +166,21 @@ class Outbox:
         rows = self._read("SELECT seq, at, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
         return [StoredEvent(*row) for row in rows]
 
-    def next_for(self, url: str) -> StoredEvent | None:
-        """The event that a listener is to be told of next; None when it has taken all."""
+    def next_for(self, url: str) -> Turn | None:
+        """What a listener is to be told next; None when it has taken all."""
         rows = self._read(
-            "SELECT seq, at, body FROM events WHERE seq > (SELECT taken FROM listeners WHERE url = ?) "
-            "ORDER BY seq LIMIT 1",
+            "SELECT seq, at, body, taken FROM events, listeners WHERE url = ? AND seq > taken ORDER BY seq LIMIT 1",
             url,
         )
-        return StoredEvent(*rows[0]) if rows else None
+        return Turn(StoredEvent(*rows[0][:3]), rows[0][3]) if rows else None
 
-    def taken(self, url: str, sequence: int) -> None:
+    def taken(self, url: str, turn: Turn) -> None:
         """A listener has taken an event; unless it was rewound meanwhile, it goes on behind it."""
         self._execute(
-            "UPDATE listeners SET taken = ?, failures = 0, problem = '' WHERE url = ? AND taken < ?",
-            sequence,
+            "UPDATE listeners SET taken = ?, failures = 0, problem = '' WHERE url = ? AND taken = ?",
+            turn.event.sequence,
             url,
-            sequence,
+            turn.taken,
         )
 
     def failed(self, url: str, problem: str) -> None:
@@ -219,6 +242,12 @@ class Outbox:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise _describe(self._path, error) from error
+
+
+def _told(connection: sqlite3.Connection, tag: ToldTag) -> str:
+    query = "SELECT digest FROM told WHERE repository = ? AND tag = ?"
+    row = connection.execute(query, (tag.repository, tag.tag)).fetchone()
+    return str(row[0]) if row else ""
 
 
 def _newest(connection: sqlite3.Connection) -> int:

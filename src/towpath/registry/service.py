@@ -142,9 +142,10 @@ class Registry:
         return Holdings(blobs, blob_bytes, uploads.count())
 
     async def read_tags(self) -> dict[tuple[str, str], str]:
-        """The digest of every tag, by repository and tag."""
+        """The digest of every tag that was pushed here, by repository and tag; copies follow their upstreams."""
         disk, _, _, _ = self._require()
-        return await disk.run(partial(read_tags, self._root / "catalog.db"))
+        found = await disk.run(partial(read_tags, self._root / "catalog.db"))
+        return {key: digest for key, digest in found.items() if not self.pull_through.covers(key[0])}
 
     async def purge_uploads(self) -> int:
         """Remove abandoned uploads; says how many."""

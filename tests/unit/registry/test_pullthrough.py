@@ -253,6 +253,14 @@ async def test_what_is_damaged_is_not_served_while_the_upstream_is_down(tmp_path
             await lab.puller.manifest(lab.here("lib/app:v1"))
 
 
+async def test_the_tags_of_copies_are_not_those_that_were_pushed_here(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await push_image(lab.pusher, lab.there("lib/app:v1"))
+        await pull(lab.puller, lab.here("lib/app:v1"))
+        pushed = await push_image(lab.puller, lab.cache.reference("lab/app:v1"))
+        assert await lab.cache.registry.read_tags() == {("lab/app", "v1"): str(pushed.digest)}
+
+
 def damage_manifests(root: Path) -> None:
     """Change the bytes of every manifest, as a disk does."""
     with sqlite3.connect(root / "catalog.db") as database:

@@ -3,8 +3,10 @@
 import asyncio
 import hmac
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from fakes.clock import VirtualClock
 from towpath.aio.clock import Clock, SystemClock
 from towpath.errors import NotFoundError, TowpathError, UserError
 from towpath.http.server import Listener
-from towpath.registry.notifications import MEDIA_TYPE, NotificationSettings, Notifier, sign
+from towpath.registry.notifications import COMPARE_SECONDS, MEDIA_TYPE, NotificationSettings, Notifier, sign
 from towpath.registry.outbox import FILE, Outbox, ToldTag
 from towpath.registry.protocol.exchange import Origin, PushEvent
 
@@ -154,7 +156,7 @@ async def test_a_refused_event_is_told_again_and_later_ones_wait_their_turn(shop
         for number in (1, 2, 3):
             await subscriber.until(number)
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while clock.sleepers == 0:  # noqa: ASYNC110 - a clock tells nobody
+                while clock.sleepers < 2:  # noqa: ASYNC110 - a clock tells nobody; one sleeper compares tags
                     await asyncio.sleep(0.001)
             await clock.advance(600)
         await subscriber.until(5)
@@ -188,6 +190,60 @@ async def test_a_push_whose_process_died_before_it_could_tell_is_found_at_the_ne
         ("canary", "sha256:2"),
     ]
     assert subscriber.events[1]["target"]["previousDigest"] == "sha256:1"
+
+
+async def until_told(clock: VirtualClock, subscriber: Subscriber, number: int) -> None:
+    """Let time pass until so many events were told."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(subscriber.got) < number:
+            await clock.advance(COMPARE_SECONDS)
+            await asyncio.sleep(0.002)
+
+
+async def test_a_push_that_could_not_be_noted_is_told_once_when_there_is_space_again(
+    shop: Shop, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = VirtualClock()
+    async with shop.open(subscriber.url, clock=clock) as notifier:
+        await notifier.pushed(shop.set("canary", "sha256:1"))
+        await subscriber.until(1)
+        change(shop, "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+        with pytest.raises(TowpathError, match="disk is full"):
+            await notifier.pushed(shop.set("canary", "sha256:2"))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "may not be told yet" not in caplog.text:
+                await clock.advance(COMPARE_SECONDS)
+                await asyncio.sleep(0.002)
+        change(shop, "DROP TRIGGER full")
+        await until_told(clock, subscriber, 2)
+        await notifier.pushed(shop.set("canary", "sha256:3"))
+        await until_told(clock, subscriber, 3)
+    assert [
+        (event["target"]["tag"], event["target"]["digest"], event["target"]["previousDigest"])
+        for event in subscriber.events
+    ] == [
+        ("canary", "sha256:1", ""),
+        ("canary", "sha256:2", "sha256:1"),
+        ("canary", "sha256:3", "sha256:2"),
+    ]
+
+
+def change(shop: Shop, statement: str) -> None:
+    """Change the outbox behind the registry's back."""
+    with sqlite3.connect(shop.root / FILE) as database:
+        database.execute(statement)
+    database.close()
+
+
+def test_what_was_missed_is_not_told_over_what_was_told_meanwhile(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    fill(outbox, 2)
+    late = ToldTag("lab/app", "canary", "sha256:late")
+    missed = partial(outbox.add, late, at=0.0, format_event=lambda sequence: b"%d" % sequence)
+    assert missed(unless_moved_from="sha256:0") is None
+    assert missed(unless_moved_from="sha256:1") == 3
+    assert outbox.told() == {("lab/app", "canary"): "sha256:late"}
+    outbox.close()
 
 
 async def test_what_was_there_before_anybody_listened_is_no_news(shop: Shop, subscriber: Subscriber) -> None:
@@ -238,12 +294,31 @@ def test_numbers_only_grow_and_few_events_are_kept(tmp_path: Path) -> None:
     again.close()
 
 
+def take(outbox: Outbox, url: str, *, until: int) -> None:
+    """Have a listener take events up to a number."""
+    while (turn := outbox.next_for(url)) is not None and turn.event.sequence <= until:
+        outbox.taken(url, turn)
+
+
+def test_a_rewind_while_an_event_is_on_its_way_is_not_undone(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    outbox.listen(["http://a.test/"])
+    fill(outbox, 5)
+    take(outbox, "http://a.test/", until=4)
+    turn = outbox.next_for("http://a.test/")
+    assert turn is not None
+    outbox.rewind("http://a.test/", after=1)  # by the command line, meanwhile
+    outbox.taken("http://a.test/", turn)
+    assert [(one.taken, one.waiting) for one in outbox.listeners()] == [(1, 4)]
+    outbox.close()
+
+
 def test_it_is_known_how_far_each_listener_is(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     fill(outbox, 1)
     outbox.listen(["http://a.test/", "http://b.test/"])
     fill(outbox, 2)
-    outbox.taken("http://a.test/", 2)
+    take(outbox, "http://a.test/", until=2)
     outbox.failed("http://b.test/", "answered 500")
     assert [(one.taken, one.waiting, one.failures, one.problem) for one in outbox.listeners()] == [
         (2, 1, 0, ""),
