@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from fakes.registry import RegistryServer, password, serve_registry
 from fakes.worktree import Worktree
+from towpath.http.server import Listener
 from towpath.oci.keyring import Credential, format_docker_config
 from towpath.oci.manifest import Index, parse_manifest
 from towpath.ociclient.errors import PullError
@@ -32,9 +33,27 @@ Towpath = Callable[..., Awaitable[Said]]
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RegistryServer]:
+def asked() -> list[str]:
+    """What the registry was asked, as `METHOD path status`."""
+    return []
+
+
+@pytest.fixture
+async def server(tmp_path: Path, asked: list[str]) -> AsyncIterator[RegistryServer]:
     async with serve_registry(tmp_path / "registry") as running:
-        yield running
+
+        async def note(scope: Any, receive: Any, send: Any) -> None:
+            async def answer(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    asked.append(f"{scope['method']} {scope['path']} {message['status']}")
+                await send(message)
+
+            await running.app(scope, receive, answer)
+
+        listener = Listener(note, grace_seconds=0.5)
+        await listener.start()
+        yield replace(running, listener=listener)
+        await listener.close()
 
 
 @pytest.fixture
@@ -90,6 +109,26 @@ async def test_a_commit_is_published_and_published_again_for_nothing(
     assert all(one["pushed"] and not one["bytes_sent"] for one in again.services().values())
     digests = [{name: one["digest"] for name, one in said.services().items()} for said in (first, again)]
     assert digests[0] == digests[1]
+
+
+async def test_a_push_of_no_change_is_one_head_a_service_after_the_login(
+    lab: Worktree, server: RegistryServer, towpath: Towpath, asked: list[str]
+) -> None:
+    await towpath()
+    tag = f"sha-{lab.git('rev-parse', 'HEAD')[:7]}"
+    site, docs = (f"HEAD /v2/lab/{service}/manifests/{tag}" for service in ("site", "docs"))
+
+    asked.clear()
+    one = await towpath("site")
+    assert (one.code, one.services()["site"]["pushed"]) == (0, True), one.err
+    assert asked == [f"{site} 401", "GET /token 200", f"{site} 200"]
+
+    asked.clear()
+    both = await towpath()
+    assert [service["pushed"] for service in both.services().values()] == [True, True], both.err
+    (refused,) = [line for line in asked if line.endswith(" 401")]
+    assert refused in {f"{site} 401", f"{docs} 401"}
+    assert sorted(asked) == sorted([refused, "GET /token 200", "GET /token 200", f"{site} 200", f"{docs} 200"])
 
 
 async def test_changes_never_take_a_commits_tag(lab: Worktree, server: RegistryServer, towpath: Towpath) -> None:

@@ -2,10 +2,10 @@
 
 1. Export the directories of a commit; a work tree is built where it stands.
 2. Build, side by side (`batch`); when one service fails, nothing is pushed.
-3. Of a commit under its own tag: ask what its set takes over, as CI does. An image that this commit, or an ancestor
-   with the same tree, has in the registry is taken instead of the one built here.
-4. Ask where the tag is. A service whose tag names this very image is done. An artifact tag that names another image
-   is refused before anything is sent: it never moves.
+3. Ask where the tag is, one question a service. A service whose tag names this very image is done.
+4. Of the others, for a commit under its own tag: ask what its set takes over, as CI does. An image that this commit, or
+   an ancestor with the same tree, has in the registry is taken instead of the one built here. An artifact tag that
+   names yet another image is refused before anything is sent: it never moves.
 5. Push the others by digest, with what attests them; when one push fails, no tag is set.
 6. Set the tags.
 
@@ -13,8 +13,8 @@ CI's own run of a commit (`run`) also publishes the set and moves the channel.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from towpath.blueprint.model import Service
@@ -84,21 +84,39 @@ class ManualBuild:
     async def push(self, order: Order, runs: Iterable[ServiceRun]) -> None:
         """Publish what was built; a failure is in its run, and then no tag was set."""
         runs = list(runs)
-        await self._take_over(order, runs)
-        await self._each(order, runs, self._compare)
+        present: dict[str, Digest | None] = {}
+
+        async def ask(run: ServiceRun, target: Reference, digest: Digest) -> None:
+            present[run.build.service.name] = found = await self._find(target)
+            run.published = found == digest
+
+        async def compare(run: ServiceRun, target: Reference, digest: Digest) -> None:
+            found = present[run.build.service.name]
+            run.published = found == digest
+            _check_free(target, found, digest)
+
+        await self._each(order, runs, ask)
         if any(run.error for run in runs):
             return
         waiting = [run for run in runs if not run.published]
+        await self._take_over(order, waiting)
+        await self._each(order, waiting, compare)
+        if any(run.error for run in runs):
+            return
+        waiting = [run for run in waiting if not run.published]
         await self._batch.push(order.snapshot.blueprint, [run for run in waiting if run.carried is None])
         if any(run.error for run in runs):
             return
         await self._each(order, waiting, self._tag)
 
-    async def _take_over(self, order: Order, runs: Iterable[ServiceRun]) -> None:
+    async def _take_over(self, order: Order, runs: Sequence[ServiceRun]) -> None:
         snapshot = order.snapshot
-        if self._planner is None or not snapshot.commit or order.tag != sha_tag(snapshot.commit):
+        if not runs or self._planner is None or not snapshot.commit or order.tag != sha_tag(snapshot.commit):
             return
-        plan = await self._planner.plan(snapshot)
+        # Of these services alone: the registry is asked nothing of those that nobody wants published.
+        services = {run.build.service.name: run.build.service for run in runs}
+        narrowed = replace(snapshot, blueprint=replace(snapshot.blueprint, services=services))
+        plan = await self._planner.plan(narrowed)
         carried = {artifact.service: artifact.descriptor for artifact in plan.carried}
         for run in runs:
             run.carried = carried.get(run.build.service.name)
@@ -123,15 +141,6 @@ class ManualBuild:
 
         await asyncio.gather(*(one(run) for run in runs if run.error is None))
 
-    async def _compare(self, run: ServiceRun, target: Reference, digest: Digest) -> None:
-        present = await self._find(target)
-        run.published = present == digest
-        if present is not None and present != digest and is_immutable(target.tag):
-            raise TagCollisionError(
-                f"tag {target} is taken (TagCollision): it names {present}, this build is {digest}",
-                hint="the platform's CI, or another machine, published this commit; commit a change, or choose --tag",
-            )
-
     async def _tag(self, run: ServiceRun, target: Reference, digest: Digest) -> None:
         # Read back from the registry: what it does not have under its digest must not get a name.
         raw = await self._store.manifest(Reference(target.registry, target.repository, digest=digest))
@@ -145,3 +154,11 @@ class ManualBuild:
             if not error.may_be_absent:
                 raise
             return None
+
+
+def _check_free(target: Reference, present: Digest | None, digest: Digest) -> None:
+    if present is not None and present != digest and is_immutable(target.tag):
+        raise TagCollisionError(
+            f"tag {target} is taken (TagCollision): it names {present}, this build is {digest}",
+            hint="the platform's CI, or another machine, published this commit; commit a change, or choose --tag",
+        )

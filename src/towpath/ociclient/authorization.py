@@ -3,11 +3,17 @@
 1. A request without a valid token is answered by a challenge.
 2. `Basic`: the credentials go with each request. `Bearer`: they go to the realm, which gives a token for scopes.
 3. The next request of the same scopes takes the remembered token, and the remembered challenge spares step 1.
+
+Requests at the same time share both: the first one to a registry goes alone until it is answered, and of those that
+need one token, one fetches it.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -51,6 +57,26 @@ class Authorizer:
         self._clock = clock
         self._challenges: dict[str, Challenge] = {}
         self._tokens: dict[_TokenKey, tuple[str, float]] = {}
+        # Held by those who fetch a token or wait for it; gone with the last of them.
+        self._fetching: WeakValueDictionary[_TokenKey, asyncio.Lock] = WeakValueDictionary()
+        self._met: dict[str, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def introduction(self, registry: str) -> AsyncIterator[None]:
+        """Around a request up to its answer: the first one to a registry goes alone, and learns for all the others.
+
+        Only the first: when it fails, the others find out for themselves, side by side.
+        """
+        met = self._met.get(registry)
+        if met is not None:
+            await met.wait()
+            yield
+            return
+        met = self._met[registry] = asyncio.Event()
+        try:
+            yield
+        finally:
+            met.set()
 
     def learn(self, registry: str, header: str) -> None:
         """Remember how a registry wants to be asked, from its `WWW-Authenticate` header."""
@@ -75,13 +101,24 @@ class Authorizer:
         if challenge.scheme == "basic":
             return format_basic(credential.username, credential.password) if credential else ""
         key = self._key(registry, credential, scopes)
-        token, expires = self._tokens.get(key, ("", 0.0))
-        if not token or self._clock.monotonic() >= expires:
-            token, lifetime = await self._fetch(key, challenge)
-            if len(self._tokens) >= REMEMBERED_TOKENS:
-                self._tokens.pop(next(iter(self._tokens)))
-            self._tokens[key] = (token, self._clock.monotonic() + max(lifetime - MARGIN_SECONDS, lifetime / 2))
+        token = self._remembered(key)
+        if not token:
+            lock = self._fetching.get(key) or asyncio.Lock()
+            self._fetching[key] = lock
+            async with lock:
+                token = self._remembered(key) or await self._renew(key, challenge)
         return f"Bearer {token}"
+
+    def _remembered(self, key: _TokenKey) -> str:
+        token, expires = self._tokens.get(key, ("", 0.0))
+        return token if self._clock.monotonic() < expires else ""
+
+    async def _renew(self, key: _TokenKey, challenge: Challenge) -> str:
+        token, lifetime = await self._fetch(key, challenge)
+        if len(self._tokens) >= REMEMBERED_TOKENS:
+            self._tokens.pop(next(iter(self._tokens)))
+        self._tokens[key] = (token, self._clock.monotonic() + max(lifetime - MARGIN_SECONDS, lifetime / 2))
+        return token
 
     def _key(self, registry: str, credential: Credential | None, scopes: Iterable[Scope]) -> _TokenKey:
         return _TokenKey(registry, credential, tuple(sorted(map(str, scopes))))

@@ -120,12 +120,15 @@ class Session:
 
     async def _call_as(self, credential: Credential | None, reference: Reference, call: Call) -> Response:
         registry = reference.registry
-        response = await self._authorized(credential, reference, call)
-        if response.status == 401:
-            header = response.headers.get("www-authenticate", "")
-            await response.close()
-            self._authorizer.learn(registry, header)
-            self._authorizer.forget(registry, credential, call.scopes)
+        async with self._authorizer.introduction(registry):
+            response = await self._authorized(credential, reference, call)
+            again = response.status == 401
+            if again:
+                header = response.headers.get("www-authenticate", "")
+                await response.close()
+                self._authorizer.learn(registry, header)
+                self._authorizer.forget(registry, credential, call.scopes)
+        if again:
             response = await self._authorized(credential, reference, call)
         if response.status in {401, 403}:
             raise await self.fail(reference, call, response)

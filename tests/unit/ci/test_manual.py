@@ -94,11 +94,23 @@ async def test_when_one_push_fails_no_tag_is_set(bench: Bench) -> None:
 async def test_what_is_published_already_is_not_sent_again(bench: Bench) -> None:
     order = await bench.order()
     await bench.publish(order)
-    bench.registry.log.clear()
-    runs = await bench.publish(order)
+    asked: list[str] = []
+    bench.registry.before = asked.append
+    runs = await bench.publish(replace(order, services=order.services[:1]))
 
-    assert bench.registry.log == []
-    assert [run.published for run in runs] == [True, True]
+    assert [run.published for run in runs] == [True]
+    assert asked == [f"resolve {REGISTRY}/chaos:sha-aaaaaaa"], "one question, and none of the other service"
+
+
+async def test_of_what_is_not_asked_for_the_registry_is_not_asked_either(bench: Bench) -> None:
+    order = await bench.order()
+    asked: list[str] = []
+    bench.registry.before = asked.append
+    runs = await bench.publish(replace(order, services=order.services[:1]))
+
+    assert [run.published for run in runs] == [True]
+    assert asked
+    assert [line for line in asked if "/sensor" in line] == []
 
 
 async def test_an_artifact_tag_that_names_another_image_is_refused_before_anything_is_sent(bench: Bench) -> None:

@@ -81,6 +81,25 @@ async def test_a_token_is_fetched_once_and_used_again() -> None:
         await client.close()
 
 
+async def test_requests_at_the_same_time_share_the_challenge_and_the_token() -> None:
+    async with serve_peer({GET_MANIFEST: demand_token(MANIFEST), "GET /token": token({"token": "good"})}) as peer:
+        client = client_for(peer.host)
+        await asyncio.gather(*(client.manifest(reference(peer.host)) for _ in range(3)))
+        assert peer.lines == [GET_MANIFEST, "GET /token", GET_MANIFEST, GET_MANIFEST, GET_MANIFEST]
+        await client.close()
+
+
+async def test_after_a_first_request_that_failed_the_others_ask_for_themselves() -> None:
+    async with serve_peer({GET_MANIFEST: demand_token(MANIFEST), "GET /token": token({"token": "good"})}) as peer:
+        client = client_for(peer.host)
+        first = asyncio.create_task(client.manifest(reference(peer.host)))
+        second = asyncio.create_task(client.manifest(reference(peer.host)))
+        await asyncio.sleep(0)  # both have begun
+        first.cancel()
+        assert (await second).content == RAW
+        await client.close()
+
+
 async def test_a_token_that_expires_is_fetched_again() -> None:
     class Late(HastyClock):
         elapsed = 0.0
