@@ -11,6 +11,7 @@ from fakes.clock import VirtualClock
 from fakes.registry_api import Api, codes, open_api
 from towpath.oci.challenge import parse_challenges
 from towpath.oci.digest import Digest
+from towpath.registry.errors import RegistryError
 from towpath.registry.service import UPLOAD_SECONDS
 from towpath.registry.storage.files import PIECE_BYTES
 
@@ -189,6 +190,51 @@ async def test_abandoned_uploads_are_purged_and_busy_ones_are_not(tmp_path: Path
             assert await api.registry.purge_uploads() == 1
         assert (await api.ask("GET", idle)).status_code == 404
         assert (await api.ask("GET", busy)).status_code == 204
+
+
+@pytest.mark.parametrize("last", [b"56789", b""])
+@pytest.mark.parametrize("restored", [False, True])
+async def test_a_session_that_is_purged_under_a_request_is_unknown_and_never_begun_anew(
+    tmp_path: Path, last: bytes, restored: bool
+) -> None:
+    async with open_api(tmp_path / "registry", VirtualClock()) as api:
+        location = await start(api)
+        await api.ask("PATCH", location, CONTENT[: len(CONTENT) - len(last)])
+        session = location.rpartition("/")[2]
+        blobs, uploads = api.registry.blobs, api.registry._require()[3]
+        if restored:
+            uploads.forget(await blobs.get_upload("lab/app", session))
+        found = await blobs.get_upload("lab/app", session)
+        if restored:
+            uploads.forget(found)  # as when the purge looks before a session is restored, and removes it after
+        assert uploads.purge(older_than=float("inf")) == 1
+        assert restored or found.ended, "the request that has found it is told"
+
+        async def go_on() -> None:
+            async with found.lock:
+                if last:
+                    await blobs.append(found, pieces(last, 5))
+                await blobs.finish_upload("lab/app", found, DIGEST)
+
+        with pytest.raises(RegistryError, match="abandoned") as refused:
+            await go_on()
+        assert (refused.value.status, found.ended, api.files()) == (404, True, [])
+        assert (await api.ask("GET", location)).status_code == 404
+        assert (await api.ask("HEAD", f"/v2/lab/app/blobs/{DIGEST}")).status_code == 404
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+@pytest.mark.parametrize("last", [b"56789", b""])
+async def test_a_session_whose_file_is_not_what_arrived_makes_no_blob(api: Api, algorithm: str, last: bytes) -> None:
+    location = await start(api)
+    await api.ask("PATCH", location, CONTENT[: len(CONTENT) - len(last)])
+    (name,) = api.files()
+    (api.root / name).write_bytes(b"")
+    digest = Digest.of(CONTENT, algorithm)
+    response = await api.ask("PUT", f"{location}?digest={digest}", last)
+
+    assert (response.status_code, codes(response)) == (404, ["BLOB_UPLOAD_UNKNOWN"])
+    assert api.files() == []
 
 
 async def test_the_purge_runs_by_itself(tmp_path: Path) -> None:

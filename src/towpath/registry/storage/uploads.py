@@ -2,7 +2,8 @@
 
 The offset of a session is the size of its file. The hash of what has arrived is kept beside it in memory; after a
 restart it is computed again from the file. No file stays open between two pieces: an abandoned upload holds no resource
-but its bytes, until `purge` removes it.
+but its bytes, until `purge` removes it. A file is made when its session begins and never again, and it must be as long
+as the offset before anything is added to it or made of it: else the hash would be of other bytes than the file's.
 """
 
 import asyncio
@@ -10,11 +11,13 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from towpath.oci.digest import Digest, Hasher
+from towpath.oci.errors import ErrorCode
+from towpath.registry.errors import RegistryError
 from towpath.registry.keeper.quota import Room
 from towpath.registry.storage.files import PIECE_BYTES
 
@@ -34,14 +37,18 @@ class Upload:
     room: Room | None = None
 
     def write(self, pieces: Sequence[bytes]) -> None:
-        """Append. When the disk fails, the file is as long as before, or gone when the disk is full."""
+        """Append. When the disk fails, the session ends and its file goes.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_UNKNOWN; it was purged a moment ago.
+            OSError: the disk failed.
+        """
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with self._open(os.O_WRONLY | os.O_APPEND) as descriptor:
                 for piece in pieces:
-                    _write_all(file.fileno(), piece)
+                    _write_all(descriptor, piece)
         except OSError:
-            self.ended = True
-            self.path.unlink(missing_ok=True)
+            self.discard()
             raise
         for piece in pieces:
             self.hasher.update(piece)
@@ -49,18 +56,38 @@ class Upload:
 
     def matches(self, digest: Digest) -> bool:
         """Whether all that arrived has this digest."""
-        hasher = self.hasher if digest.algorithm == "sha256" else _hash_file(self.path, digest.hasher())
-        return hasher.hexdigest() == digest.hex
+        if digest.algorithm == "sha256":
+            return self.hasher.hexdigest() == digest.hex
+        with self._open(os.O_RDONLY) as descriptor:
+            return _hash_file(descriptor, digest.hasher()).hexdigest() == digest.hex
 
     def sync(self) -> None:
-        """Put all that arrived on disk."""
-        with self.path.open("rb") as file:
-            os.fsync(file.fileno())
+        """Put all that arrived on disk. Raises RegistryError (BLOB_UPLOAD_UNKNOWN), OSError."""
+        with self._open(os.O_RDONLY) as descriptor:
+            os.fsync(descriptor)
 
     def discard(self) -> None:
         """End the session and remove its file."""
         self.ended = True
         self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _open(self, flags: int) -> Iterator[int]:
+        """The file that was made when the session began; the session ends when it is gone or of another length."""
+        try:
+            descriptor = os.open(self.path, flags | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            self.ended = True
+            raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, f"upload {self.id} has been abandoned") from error
+        try:
+            found = os.fstat(descriptor).st_size
+            if found != self.offset:
+                self.discard()
+                message = f"upload {self.id} is damaged: {self.offset} bytes arrived, its file has {found}"
+                raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, message)
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
 class Uploads:
@@ -92,9 +119,14 @@ class Uploads:
     def restore(self, repository: str, session: str) -> Upload | None:
         """A session from before a restart, its content read again; None when there is no such session."""
         path = self._path(repository, session)
-        if not _SESSION.fullmatch(session) or not path.exists():
+        if not _SESSION.fullmatch(session):
             return None
-        restored = Upload(session, path, path.stat().st_size, _hash_file(path, hashlib.sha256()))
+        try:
+            with path.open("rb", buffering=0) as file:
+                hasher = _hash_file(file.fileno(), hashlib.sha256())
+                restored = Upload(session, path, os.fstat(file.fileno()).st_size, hasher)
+        except FileNotFoundError:
+            return None
         # Two requests may restore at once; both must get the same session, for its lock.
         return self._known.setdefault(path, restored)
 
@@ -113,6 +145,9 @@ class Uploads:
             upload = self._known.get(path)
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < older_than and not (upload and upload.lock.locked()):
+                    # First of all: a request that has just found the session looks at this when it has the lock.
+                    if upload:
+                        upload.ended = True
                     self._known.pop(path, None)
                     path.unlink()
                     purged += 1
@@ -130,8 +165,9 @@ def _write_all(descriptor: int, piece: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _hash_file(path: Path, hasher: Hasher) -> Hasher:
-    with path.open("rb", buffering=0) as file:
-        while piece := file.read(PIECE_BYTES):
-            hasher.update(piece)
+def _hash_file(descriptor: int, hasher: Hasher) -> Hasher:
+    position = 0
+    while piece := os.pread(descriptor, PIECE_BYTES, position):
+        hasher.update(piece)
+        position += len(piece)
     return hasher
