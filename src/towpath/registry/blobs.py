@@ -15,7 +15,7 @@ from towpath.oci.errors import ErrorCode
 from towpath.registry.errors import DamagedContentError, RegistryError
 from towpath.registry.keeper.quota import QuotaExceededError
 from towpath.registry.leases import Leases
-from towpath.registry.storage.catalog import Catalog
+from towpath.registry.storage.catalog import BlobNeededError, Catalog
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import PIECE_BYTES, BlobFiles, OpenBlob
 from towpath.registry.storage.uploads import Upload, Uploads
@@ -169,13 +169,17 @@ class Blobs:
         """Make the session's content a blob of the repository, durably; the caller holds its lock.
 
         Raises:
-            RegistryError: DIGEST_INVALID; the session has ended.
+            RegistryError: DIGEST_INVALID, or BLOB_UPLOAD_UNKNOWN when it was purged; the session has ended.
         """
         if not await self._disk.run(partial(upload.matches, digest)):
             await self.cancel_upload(upload)
             message = f"upload does not match its digest: {upload.offset} bytes arrived that are not {digest}"
             raise RegistryError(ErrorCode.DIGEST_INVALID, message)
-        await self._disk.run(upload.sync)
+        try:
+            await self._disk.run(upload.sync)
+        finally:
+            if upload.ended:
+                self._uploads.forget(upload)
 
         def accept() -> None:
             self._leases.touch(repository, str(digest))
@@ -218,10 +222,12 @@ class Blobs:
         Raises:
             RegistryError: BLOB_UNKNOWN; DENIED when a manifest of the repository needs it.
         """
-        if self._catalog.is_referenced(repository, str(digest)):
-            message = f"blob {digest} is part of a manifest of {repository}: delete the manifest first"
-            raise RegistryError(ErrorCode.DENIED, message, status=409)
         remove = partial(self._files.remove, digest)
         work = partial(self._catalog.unlink_blob, repository, str(digest), remove=remove)
-        if not await self._disk.commit(work):
+        try:
+            found = await self._disk.commit(work)
+        except BlobNeededError as error:
+            message = f"blob {digest} is part of a manifest of {repository}: delete the manifest first"
+            raise RegistryError(ErrorCode.DENIED, message, status=409) from error
+        if not found:
             raise RegistryError(ErrorCode.BLOB_UNKNOWN, f"blob {digest} is not in {repository}")

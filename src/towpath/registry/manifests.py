@@ -105,7 +105,7 @@ class Manifests:
 
         def work() -> list[TagMove]:
             self._leases.touch(repository, row.digest)
-            missing = [str(blob.digest) for blob in blobs if self._files.find_size(blob.digest) is None]
+            missing = [str(blob.digest) for blob in blobs if not self._is_whole(blob.digest)]
             if missing and not sparse:
                 raise UnknownTargetsError(missing)
             return self._catalog.put_manifest(repository, row, targets=targets, tags=tags, is_immutable=is_immutable)
@@ -166,6 +166,11 @@ class Manifests:
             for row in rows
         ]
         return format_manifest(Index(tuple(entries))), rows[-1].digest if more else ""
+
+    def _is_whole(self, digest: Digest) -> bool:
+        """Whether a blob's file is as long as it was when it came; a client that is told no sends it again."""
+        size = self._files.find_size(digest)
+        return size is not None and self._catalog.knows_blob(str(digest), size=size)
 
     def _unknown(self, repository: str, reference: str) -> RegistryError:
         if not self._catalog.has_repository(repository):

@@ -1,3 +1,5 @@
+import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -257,3 +259,42 @@ async def test_an_index_and_its_platforms_are_kept(api: Api) -> None:
     assert (await api.put(Index((entry,)), "multi", content_type=media.OCI_INDEX)).status_code == 201
     document = orjson.loads((await api.ask("GET", MANIFESTS + "multi")).content)
     assert document["manifests"][0]["platform"]["variant"] == "v8"
+
+
+async def test_a_blob_that_is_deleted_while_its_manifest_waits_to_be_written_stays(api: Api) -> None:
+    manifest = await api.prepare_manifest(b"layer")
+    layer = f"/v2/lab/app/blobs/{manifest.layers[0].digest}"
+    disk = api.registry._require()[0]
+    begun, ends = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        ends.wait()
+
+    held = asyncio.create_task(disk.commit(hold))
+    await asyncio.to_thread(begun.wait)
+    push = asyncio.create_task(api.put(manifest, "v1"))
+    async with asyncio.timeout(60):
+        while disk._catalog._work_queue.qsize() < 1:  # noqa: ASYNC110 - a queue without an event of ours
+            await asyncio.sleep(0.001)
+        deletion = asyncio.create_task(api.ask("DELETE", layer))
+        while disk._catalog._work_queue.qsize() < 2 and not deletion.done():  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0.001)
+    ends.set()
+    await held
+    pushed, deleted = await push, await deletion
+
+    assert (pushed.status_code, deleted.status_code, codes(deleted)) == (201, 409, ["DENIED"])
+    assert (await api.ask("GET", layer)).content == b"layer"
+
+
+async def test_a_manifest_whose_layer_has_become_shorter_is_refused_until_the_layer_is_sent_again(api: Api) -> None:
+    manifest = await api.prepare_manifest(b"layer")
+    digest = manifest.layers[0].digest
+    path = api.root / "blobs" / "sha256" / digest.hex[:2] / digest.hex
+    path.write_bytes(b"lay")
+    refused = await api.put(manifest, "v1")
+    await api.push_blob(b"layer")
+
+    assert (refused.status_code, codes(refused)) == (400, ["MANIFEST_BLOB_UNKNOWN"])
+    assert (await api.put(manifest, "v1")).status_code == 201

@@ -77,6 +77,10 @@ class TagHeldError(Exception):
         self.digest = digest
 
 
+class BlobNeededError(Exception):
+    """Internal: a manifest of the repository refers to a blob."""
+
+
 class UnknownTargetsError(Exception):
     """Internal: a manifest refers to what its repository does not have."""
 
@@ -219,9 +223,9 @@ class Catalog:
             )
             self._link(repository, digest)
 
-    def knows_blob(self, digest: str) -> bool:
-        """Whether any repository was given this blob."""
-        return self._has("blobs WHERE digest = ?", digest)
+    def knows_blob(self, digest: str, *, size: int | None = None) -> bool:
+        """Whether any repository was given this blob, of this size if one is said."""
+        return self._has("blobs WHERE digest = ? AND size = coalesce(?, size)", digest, size)
 
     def mount_blob(self, repository: str, digest: str, source: str) -> bool:
         """Link a blob of another repository; False when that one does not have it."""
@@ -235,8 +239,15 @@ class Catalog:
             return held is not None
 
     def unlink_blob(self, repository: str, digest: str, *, remove: Callable[[], None]) -> bool:
-        """Take a blob from a repository; False when it was not there. `remove` is called when nobody has it then."""
+        """Take a blob from a repository; False when it was not there. `remove` is called when nobody has it then.
+
+        Raises BlobNeededError: a manifest of the repository refers to it.
+        """
         with self.transaction() as writer:
+            # Here and not before: a manifest may have come while this waited for the worker.
+            needing = "targets JOIN repositories ON repository = id WHERE name = ? AND target = ?"
+            if self._has(needing, repository, digest):
+                raise BlobNeededError
             found = writer.execute(
                 "DELETE FROM links WHERE digest = ? AND repository = (SELECT id FROM repositories WHERE name = ?)",
                 (digest, repository),
@@ -248,17 +259,6 @@ class Catalog:
         if found.rowcount and orphan:
             remove()
         return bool(found.rowcount)
-
-    def is_referenced(self, repository: str, digest: str) -> bool:
-        """Whether a manifest of the repository refers to this digest."""
-        return (
-            self._one(
-                "SELECT 1 FROM targets JOIN repositories ON repository = id WHERE name = ? AND target = ?",
-                repository,
-                digest,
-            )
-            is not None
-        )
 
     def put_manifest(
         self,
