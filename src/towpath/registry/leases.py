@@ -7,8 +7,8 @@ they are not here, upon which a client sends them: never a "yes" that is not kep
 removal, which waits for the disk, holds nobody up.
 
 Times are monotonic: a machine without a battery-backed clock, whose time jumps soon after its start, leases as any
-other. Touches are in memory only. After a restart the time of the start counts as a touch of everything
-(`Facts.started_at`).
+other. Touches are in memory only. After a restart nothing at all is collected for a while
+(`Facts.started_at`, `Policy.settling_seconds`).
 """
 
 import threading

@@ -4,6 +4,7 @@
    platform's, what is younger than the grace period, and what somebody has asked for within it.
 2. What roots lead to: the entries of an index, wherever they are, and the referrers of what stays.
 3. Blobs that no manifest of their repository needs any more go, unless they are young or leased.
+4. Soon after a start nothing goes at all: what was asked for before it is not remembered.
 
 A manifest keeps every reason that was found, so that a person can see what would have to change for it to go.
 """
@@ -151,6 +152,10 @@ def _reasons(
     for key, reason in [*_newest_sets(facts, roots, policy), *_newest_outside(facts, roots, policy)]:
         found[key].append(reason)
     _spread(found, index)
+    settling = _settling(facts, policy, now)
+    for fact in facts.manifests:
+        if settling and fact.key not in found:
+            found[fact.key].append(settling)
     return dict(found), tuple(missing)
 
 
@@ -260,6 +265,11 @@ def _lease(key: Key, linked_at: float, facts: Facts, policy: Policy, now: float)
     touched = facts.touches.get(key)
     if touched is not None and now - touched < policy.grace_seconds:
         return Reason(Why.LEASE, f"asked for {format_age(now - touched)} ago")
+    return _settling(facts, policy, now)
+
+
+def _settling(facts: Facts, policy: Policy, now: float) -> Reason | None:
+    """Why what is not needed stays soon after a start: who asked for what before is forgotten."""
     running = now - facts.started_at
     if running < policy.settling_seconds:
         return Reason(Why.LEASE, f"the registry started {format_age(running)} ago, and pushes may go on")

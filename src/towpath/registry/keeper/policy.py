@@ -9,7 +9,7 @@ class Policy:
 
     Attributes:
         grace_seconds: what was pushed or asked for within it stays. Two hours: longer than any push takes.
-        settling_seconds: how long after a start no unneeded blob goes. A quarter of an hour: pushes of before retry.
+        settling_seconds: how long after a start nothing goes. A quarter of an hour: who asked before it asks again.
         newest_sets: how many of the newest sets stay. Ten: some days of a small team, for looking back.
         outside_tags: how many tags stay in a repository of no blueprint; None for all of them.
     """

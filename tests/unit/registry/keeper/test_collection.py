@@ -286,3 +286,15 @@ async def test_two_collections_at_once_take_turns(api: Api) -> None:
     outcomes = await asyncio.gather(collect(api), collect(api))
 
     assert sorted(collected.manifests for _, collected in outcomes) == [0, 1]
+
+
+async def test_what_was_asked_for_just_before_a_restart_is_there_a_moment_after_it(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with open_api(tmp_path / "registry", clock) as api:
+        digest = await push(api, b"layer")
+        await clock.advance(DAY)
+        assert await status(api, f"lab/app/manifests/{digest}") == 200
+    async with open_api(tmp_path / "registry", clock) as api:
+        await clock.advance(1)
+        await collect(api)
+        assert await status(api, f"lab/app/manifests/{digest}") == 200

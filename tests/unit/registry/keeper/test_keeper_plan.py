@@ -232,6 +232,16 @@ def test_soon_after_a_start_no_unneeded_blob_goes_because_leases_were_forgotten(
     assert "started 1m ago" in made.held_blobs[0][1].evidence
 
 
+def test_soon_after_a_start_no_manifest_goes_because_leases_were_forgotten() -> None:
+    facts = facts_of(image("old", "sha-1111111"), *newer_sets(), started_at=NOW - 60)
+    made = plan(facts)
+    later = plan(replace(facts, started_at=NOW - POLICY.settling_seconds))
+
+    assert (made.removed, made.links) == ([], ())
+    assert reasons(made, "old") == [Why.LEASE]
+    assert [fact.digest for fact in later.removed] == [digest("old")]
+
+
 def test_a_blob_goes_from_one_repository_and_stays_in_another_that_needs_it() -> None:
     facts = facts_of(image("old", "sha-1111111"), image("used", "canary", repository="home/clock"), *newer_sets())
     made = plan(facts)
