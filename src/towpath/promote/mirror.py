@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from towpath.ci.sets import SETS_REPOSITORY, Artifact, ArtifactSet, format_set, parse_set
-from towpath.errors import NotFoundError
+from towpath.errors import ConflictError, NotFoundError
+from towpath.oci.digest import Digest
 from towpath.oci.manifest import InvalidManifestError
 from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
@@ -21,6 +22,10 @@ from towpath.ociclient.copy import Copied, Copier
 from towpath.ociclient.errors import CorruptContentError, PullCause, PullError
 
 RELEASES_REPOSITORY = "releases"
+
+
+class ReleaseTakenError(ConflictError):
+    """The target has a release under the tag that never moves, and it is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +84,16 @@ class Mirror:
         """Copy the images that an environment was released with, and say at the target which they were.
 
         Raises:
+            ReleaseTakenError: the target has another release of this environment and commit; nothing was copied.
             RemoteError, IntegrityError, ConflictError: as `copy_set`.
         """
+        index = format_set(release)
+        releases = self.target.repository(RELEASES_REPOSITORY)
+        lasting = releases.with_tag(f"{environment}-{release.commit[:7]}")
+        await self._require_free(lasting, Digest.of(index))
         copier, mirrored = await self._copy_images(release.artifacts)
         homes = {one.copied.digest: replace(one.target, tag="") for one in mirrored}
-        index = format_set(release)
-        for tag in (f"{environment}-{release.commit[:7]}", environment):
-            target = self.target.repository(RELEASES_REPOSITORY).with_tag(tag)
+        for target in (lasting, releases.with_tag(environment)):
             await copier.put_index(index, target, homes)
         return mirrored
 
@@ -94,6 +102,20 @@ class Mirror:
         found, _ = await self._find(RELEASES_REPOSITORY, environment)
         _, mirrored = await self._copy_images(found.artifacts)
         return mirrored
+
+    async def _require_free(self, target: Reference, digest: Digest) -> None:
+        """Refuse to move a tag that stays: no registry but ours knows that it does. Raises ReleaseTakenError."""
+        try:
+            there = (await self.target.client.resolve(target)).digest
+        except PullError as error:
+            if error.cause is not PullCause.NOT_FOUND:
+                raise
+            return
+        if there != digest:
+            raise ReleaseTakenError(
+                f"{target} cannot be moved (ReleaseTaken): it is {there}, and the release to be mirrored is {digest}",
+                hint="mirror to another prefix; or, if that one is of no use any more, remove its tag there and repeat",
+            )
 
     async def _copy_images(self, artifacts: Mapping[str, Artifact]) -> tuple[Copier, list[Mirrored]]:
         """One service after the other: the layers that they share are then mounted instead of sent."""

@@ -14,7 +14,7 @@ from towpath.oci import media
 from towpath.oci.digest import Digest
 from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.errors import CorruptContentError, PullError
-from towpath.promote.mirror import Mirror, Mirrored, Place, Progress
+from towpath.promote.mirror import Mirror, Mirrored, Place, Progress, ReleaseTakenError
 
 COMMIT = "1234567" + "0" * 33
 OLDER = "7654321" + "0" * 33
@@ -101,6 +101,27 @@ async def test_a_release_is_listed_at_the_target_and_restored_from_there(tmp_pat
             restored: list[Mirrored] = await Mirror(lab.theirs, new).restore_release("prod")
             assert [(one.service, one.target.tag) for one in restored] == [("sensor", "sha-1234567")]
             await new.client.close()
+
+
+async def test_a_release_that_is_there_for_good_is_never_another_one(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        mirror = Mirror(lab.ours, lab.theirs)
+        await mirror.copy_release("prod", lab.published)
+        await mirror.copy_release("prod", lab.published)
+        releases = lab.theirs.repository("releases")
+        first = (await lab.theirs.client.resolve(releases.with_tag("prod"))).digest
+        other = replace(lab.published, artifacts={"sensor": lab.published.artifacts["sensor"]})
+        with pytest.raises(ReleaseTakenError, match="ReleaseTaken") as caught:
+            await mirror.copy_release("prod", other)
+        assert str(first) in caught.value.message
+        assert str(Digest.of(format_set(other))) in caught.value.message
+        assert (await lab.theirs.client.resolve(releases.with_tag("prod-1234567"))).digest == first
+        assert (await lab.theirs.client.resolve(releases.with_tag("prod"))).digest == first
+        later = replace(other, commit=OLDER)
+        await mirror.copy_release("prod", later)
+        moved = (await lab.theirs.client.resolve(releases.with_tag("prod"))).digest
+        assert moved == Digest.of(format_set(later))
+        assert await tags(lab.theirs.client, lab.theirs, "releases") == ["prod", "prod-1234567", "prod-7654321"]
 
 
 async def test_repeating_a_mirror_sends_nothing(tmp_path: Path) -> None:
