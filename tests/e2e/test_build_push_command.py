@@ -112,7 +112,7 @@ async def test_a_commit_is_published_and_published_again_for_nothing(
 
 
 async def test_a_push_of_no_change_is_one_head_a_service_after_the_login(
-    lab: Worktree, server: RegistryServer, towpath: Towpath, asked: list[str]
+    lab: Worktree, towpath: Towpath, asked: list[str]
 ) -> None:
     await towpath()
     tag = f"sha-{lab.git('rev-parse', 'HEAD')[:7]}"
