@@ -57,7 +57,7 @@ class Settings:
         insecure_http: clear text beyond loopback is meant.
         anonymous_pull: repositories of the registry, by glob, that everybody may pull from.
         upstreams: prefixes of the registry that are filled from others, as `PREFIX=REGISTRY[/PATH]`.
-        mend_from: prefixes whose damaged blobs are fetched from others, in the same form.
+        mend_from: prefixes whose damaged content is fetched from others, in the same form.
         upstream_logins: the file with the logins for both, as docker writes it; None to ask without one.
         notify: whom to tell of pushes, by URL.
         notify_secret_file: what holds the secret that signs what they are told; None for one that is made.

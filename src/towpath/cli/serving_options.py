@@ -36,7 +36,7 @@ UPSTREAMS = (
         "--mend-from",
         multiple=True,
         metavar="PREFIX=REGISTRY[/PATH]",
-        help="Fetch damaged blobs below PREFIX/ again from there: lab=ghcr.io/me/lab.",
+        help="Fetch what is damaged below PREFIX/ again from there: lab=ghcr.io/me/lab.",
     ),
     click.option("--upstream-logins", type=_FILE, help="The logins for both, a file as docker writes it."),
 )

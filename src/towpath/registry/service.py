@@ -115,7 +115,7 @@ class Registry:
             disk=disk,
             clock=self._clock,
             survey=self.collector.survey,
-            repair=Repair(catalog=catalog, files=files, uploads=uploads, disk=disk),
+            repair=Repair(catalog=catalog, files=files, uploads=uploads, disk=disk, manifests=self.manifests),
         )
         self._background.run_forever("registry upload purge", self._purge_for_ever)
 

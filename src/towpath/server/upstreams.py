@@ -27,7 +27,7 @@ class Upstreams:
 
         Args:
             fill: prefixes that are copies, as `PREFIX=REGISTRY[/PATH]`.
-            mend: prefixes whose damaged blobs are fetched again, in the same form.
+            mend: prefixes whose damaged blobs and manifests are fetched again, in the same form.
             logins: a file as docker or podman writes it; None to ask without a login.
             clock: paces retries.
 
@@ -55,7 +55,7 @@ class Upstreams:
             await client.close()
 
     def find_mender(self, repository: str) -> "Mender | None":
-        """Where a repository's blobs are to be had again; None when nowhere."""
+        """Where what a repository has is to be had again; None when nowhere."""
         prefix, _, rest = repository.partition("/")
         upstream = self._mending.get(prefix) or self.filling.get(prefix)
         return Mender(upstream, rest) if upstream is not None and rest else None
@@ -82,6 +82,13 @@ class Mender:
             raise UpstreamError(f"blob {digest} of {repository} is not at {self._upstream.name}/{self._repository}")
         async for piece in pieces:
             yield piece
+
+    async def get_manifest(self, repository: str, digest: Digest) -> tuple[bytes, str]:
+        """A manifest and its media type. Raises UpstreamError."""
+        found = await self._upstream.find_manifest(self._repository, digest)
+        if found is None:
+            raise UpstreamError(f"manifest {digest} of {repository} is not at {self._upstream.name}/{self._repository}")
+        return found.content, found.media_type
 
 
 def _parse(values: Sequence[str], option: str) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Mends a damaged blob from another registry that has it; what came is hashed before it takes the name."""
+"""Mends a damaged blob or manifest from another registry that has it; what came is hashed before it is kept."""
 
 import contextlib
 import logging
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from towpath.errors import TowpathError
 from towpath.oci.digest import Digest
+from towpath.registry.manifests import Manifests
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
@@ -27,19 +28,26 @@ class Upstream(Protocol):
         """A blob's bytes, by the repository's name here. Raises TowpathError, also while it is read."""
         ...
 
+    async def get_manifest(self, repository: str, digest: Digest) -> tuple[bytes, str]:
+        """A manifest and its media type, likewise. Raises TowpathError."""
+        ...
+
 
 # The upstream of a repository, or None.
 FindUpstream = Callable[[str], Upstream | None]
 
 
 class Repair:
-    """Mends the blobs of one registry."""
+    """Mends the blobs and manifests of one registry."""
 
-    def __init__(self, *, catalog: Catalog, files: BlobFiles, uploads: Uploads, disk: Disk) -> None:
+    def __init__(
+        self, *, catalog: Catalog, files: BlobFiles, uploads: Uploads, disk: Disk, manifests: Manifests
+    ) -> None:
         self._catalog = catalog
         self._files = files
         self._uploads = uploads
         self._disk = disk
+        self._manifests = manifests
 
     async def fetch(self, digest: Digest, repository: str, upstream: Upstream) -> bool:
         """Get a blob that the catalog knows again; whether it is here whole then."""
@@ -59,6 +67,16 @@ class Repair:
         finally:
             self._uploads.forget(upload)
             await self._disk.run(upload.discard)
+
+    async def fetch_manifest(self, digest: Digest, repository: str, upstream: Upstream) -> bool:
+        """Get a manifest again; whether it is here whole then. What it needs may be missing: that is told apart."""
+        try:
+            content, media_type = await upstream.get_manifest(repository, digest)
+            await self._manifests.put(repository, content, media_type=media_type, digest=digest, tags=(), sparse=True)
+        except TowpathError as error:
+            log.warning("manifest %s was not repaired from the upstream of %s: %s", digest, repository, error.message)
+            return False
+        return True
 
     def _accept(self, path: Path, digest: Digest) -> bool:
         if not self._catalog.knows_blob(str(digest)):

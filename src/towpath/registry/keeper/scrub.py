@@ -3,7 +3,7 @@
 1. Blobs, in the order of their digests, from where the last run stopped; at most so many bytes a second.
 2. A damaged file is moved aside, so that nobody gets it, and the next push (or step 3) heals it.
 3. An upstream that has the blob, if the owner has set one, gives it again.
-4. Manifests, at the end of a run: those that are damaged, and those that lack a blob.
+4. Manifests, at the end of a run: those that are damaged, which the upstream gives again, and those that lack a blob.
 
 Where it is, is kept in the catalog, so that a restart does not begin anew.
 """
@@ -160,7 +160,10 @@ class Scrub:
         facts = await self._survey()
         for repository, digest in await self._disk.survey(partial(find_damaged_manifests, self._catalog.path)):
             affected = tuple(fact for fact in facts.manifests if fact.key == (repository, digest))
-            self._add(Damage(digest, f"manifest {digest} of {repository} is damaged (DigestMismatch)", affected))
+            upstream = find_upstream(repository)
+            mended = upstream and await self._repair.fetch_manifest(Digest.parse(digest), repository, upstream)
+            problem = f"manifest {digest} of {repository} is damaged (DigestMismatch)"
+            self._add(Damage(digest, problem, affected, repository if mended else ""))
         linked = {link.key for link in facts.links}
         for fact in facts.manifests:
             lacking = [one for one in fact.targets if (fact.repository, one) not in linked]

@@ -43,6 +43,10 @@ class Mirror:
         for byte in self._contents[str(digest)]:
             yield b"?" if self._lies else bytes([byte])
 
+    async def get_manifest(self, repository: str, digest: Digest) -> tuple[bytes, str]:
+        pieces = [piece async for piece in self.open_blob(repository, digest)]
+        return b"".join(pieces), media.OCI_MANIFEST
+
 
 def path_of(api: Api, content: bytes) -> Path:
     digest = Digest.of(content)
@@ -166,13 +170,41 @@ async def test_an_upstream_that_has_it_not_or_sends_other_bytes_changes_nothing(
     assert [name for name in api.files() if name.startswith("uploads/")] == []
 
 
+def rot_manifest(api: Api, tag: str) -> None:
+    with sqlite3.connect(api.root / "catalog.db") as database:
+        database.execute(
+            "UPDATE manifests SET content = X'7B7D' WHERE digest = (SELECT digest FROM tags WHERE name = ?)", (tag,)
+        )
+    database.close()
+
+
+async def test_an_upstream_mends_a_damaged_manifest(api: Api) -> None:
+    raw = format_manifest(await api.prepare_manifest(LAYER))
+    await api.put(raw, "v1", content_type=media.OCI_MANIFEST)
+    rot_manifest(api, "v1")
+    progress = await scrub(api, Mirror(raw))
+
+    assert [(one.digest, one.repaired_from) for one in progress.damages] == [(str(Digest.of(raw)), "lab/app")]
+    assert (await api.ask("GET", "/v2/lab/app/manifests/v1")).content == raw
+    assert (await scrub(api)).damages == ()
+
+
+@pytest.mark.parametrize("lies", [False, True])
+async def test_a_damaged_manifest_that_no_upstream_has_is_told_and_not_served(api: Api, lies: bool) -> None:
+    raw = format_manifest(await api.prepare_manifest(LAYER))
+    await api.put(raw, "v1", content_type=media.OCI_MANIFEST)
+    rot_manifest(api, "v1")
+    progress = await scrub(api, Mirror(raw, lies=True) if lies else Mirror())
+
+    assert [one.repaired_from for one in progress.damages] == [""]
+    assert (await api.ask("GET", "/v2/lab/app/manifests/v1")).status_code == 500
+
+
 async def test_a_damaged_manifest_and_one_that_lacks_a_blob_are_told(api: Api) -> None:
     await api.put(await api.prepare_manifest(LAYER), "v1")
     await api.put(await api.prepare_manifest(b"other"), "v2")
+    rot_manifest(api, "v1")
     with sqlite3.connect(api.root / "catalog.db") as database:
-        database.execute(
-            "UPDATE manifests SET content = X'7B7D' WHERE digest = (SELECT digest FROM tags WHERE name = 'v1')"
-        )
         database.execute("DELETE FROM links WHERE digest = ?", (str(Digest.of(b"other")),))
     database.close()
     progress = await scrub(api)
