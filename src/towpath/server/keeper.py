@@ -16,11 +16,11 @@ from towpath.errors import TowpathError
 from towpath.observe.durations import format_duration
 from towpath.registry.keeper.collection import Collected
 from towpath.registry.keeper.evidence import Evidence
+from towpath.registry.keeper.findings import Progress
 from towpath.registry.keeper.plan import Plan
 from towpath.registry.keeper.policy import Policy
 from towpath.registry.keeper.quota import TOTAL, Quota
 from towpath.registry.keeper.repair import FindUpstream
-from towpath.registry.keeper.scrub import Progress
 from towpath.registry.keeper.usage import Usage, count_usage
 from towpath.registry.keeper.words import format_size
 from towpath.registry.service import Registry

@@ -9,9 +9,9 @@ from starlette.routing import Route
 from towpath.aio.clock import format_rfc3339
 from towpath.blueprint.model import Keeping
 from towpath.registry.keeper.collection import Collected
+from towpath.registry.keeper.findings import Damage, Progress
 from towpath.registry.keeper.plan import Decision, Plan
 from towpath.registry.keeper.quota import TOTAL
-from towpath.registry.keeper.scrub import Damage, Progress
 from towpath.registry.keeper.usage import Usage
 from towpath.web.answers import Document, Guard, read_document
 

@@ -10,8 +10,8 @@ from towpath.blueprint.model import Keeping
 from towpath.registry.keeper.collection import Collected
 from towpath.registry.keeper.evidence import EvidenceError, Reason, Root, Why
 from towpath.registry.keeper.facts import LinkFact, ManifestFact, TagFact
+from towpath.registry.keeper.findings import Damage, Progress
 from towpath.registry.keeper.plan import Decision, Plan
-from towpath.registry.keeper.scrub import Damage, Progress
 from towpath.registry.keeper.usage import RepositoryUsage, Usage
 from towpath.server.keeper import Findings
 from towpath.web.answers import Guard

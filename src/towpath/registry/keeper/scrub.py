@@ -5,12 +5,12 @@
 3. An upstream that has the blob, if the owner has set one, gives it again.
 4. Manifests, at the end of a run: those that are damaged, which the upstream gives again, and those that lack a blob.
 
-Where it is, is kept in the catalog, so that a restart does not begin anew.
+Where it is and what it has found are kept in the catalog (`findings`), so that a restart forgets neither.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from towpath.aio.clock import Clock
 from towpath.oci.digest import Digest
 from towpath.registry.errors import DamagedContentError
 from towpath.registry.keeper.facts import Facts, ManifestFact
+from towpath.registry.keeper.findings import Damage, Progress, format_progress, parse_progress
 from towpath.registry.keeper.repair import FindUpstream, Repair
 from towpath.registry.storage.catalog import Catalog
 from towpath.registry.storage.disk import Disk
@@ -31,38 +32,10 @@ log = logging.getLogger(__name__)
 MARK = "scrub"
 # Written at most once for so many bytes: a restart reads them twice, and flash is spared.
 MARK_BYTES = 256 * 1024 * 1024
-
+# 100: each is noted when it is found; on a disk that is dying, the rest with the next mark.
+NOTED_AT_ONCE = 100
 
 Survey = Callable[[], Awaitable[Facts]]
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Something that is not what its digest says.
-
-    Attributes:
-        digest: of the blob or the manifest.
-        problem: what is wrong.
-        affected: manifests that cannot be pulled whole while it is so.
-        repaired_from: the repository whose upstream gave it again; empty when none did.
-    """
-
-    digest: str
-    problem: str
-    affected: tuple[ManifestFact, ...] = ()
-    repaired_from: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is. `finished_at` is None while it goes on."""
-
-    started_at: float
-    checked: int = 0
-    checked_bytes: int = 0
-    total_bytes: int = 0
-    damages: tuple[Damage, ...] = ()
-    finished_at: float | None = None
 
 
 class Scrub:
@@ -71,14 +44,18 @@ class Scrub:
     def __init__(
         self, *, catalog: Catalog, files: BlobFiles, disk: Disk, clock: Clock, survey: Survey, repair: Repair
     ) -> None:
-        """`survey` tells what is in the registry, for saying what a damage affects."""
+        """`survey` tells what is in the registry, for saying what a damage affects.
+
+        Raises:
+            StorageError: the catalog cannot be read.
+        """
         self._catalog = catalog
         self._files = files
         self._disk = disk
         self._clock = clock
         self._survey = survey
         self._repair = repair
-        self.progress: Progress | None = None
+        self.progress: Progress | None = self._find_noted()
 
     def find_last_end(self) -> float | None:
         """When a whole run last ended."""
@@ -103,8 +80,10 @@ class Scrub:
             StorageError: the disk refused.
         """
         after = str(self._read_mark().get("after", "")) if resume else ""
-        blobs = [(digest, size) for digest, size in self._catalog.blobs() if digest > after]
-        self.progress = Progress(self._clock.now(), total_bytes=sum(size for _, size in blobs))
+        every = self._catalog.blobs()
+        blobs = [(digest, size) for digest, size in every if digest > after]
+        found = self._still_there(dict(every)) if after else ()
+        self.progress = Progress(self._clock.now(), total_bytes=sum(size for _, size in blobs), damages=found)
         unmarked = 0
         for text, size in blobs:
             damage = await self._check(Digest.parse(text), size, bytes_per_second)
@@ -113,7 +92,7 @@ class Scrub:
             now = self.progress
             self.progress = replace(now, checked=now.checked + 1, checked_bytes=now.checked_bytes + size)
             unmarked += size
-            if unmarked >= MARK_BYTES:
+            if unmarked >= MARK_BYTES or (damage and len(self.progress.damages) <= NOTED_AT_ONCE):
                 await self._write_mark(after=text)
                 unmarked = 0
         await self._check_manifests(find_upstream)
@@ -176,13 +155,28 @@ class Scrub:
         if self.progress:
             self.progress = replace(self.progress, damages=(*self.progress.damages, damage))
 
+    def _find_noted(self) -> Progress | None:
+        noted = self._read_mark().get("progress")
+        return parse_progress(noted) if noted else None
+
+    def _still_there(self, sizes: dict[str, int]) -> tuple[Damage, ...]:
+        """What an interrupted run has found, without what was healed by a push, or collected, since."""
+        noted = self._find_noted()
+        return tuple(
+            damage
+            for damage in (noted.damages if noted else ())
+            if damage.digest in sizes
+            and (damage.repaired_from or self._files.find_size(Digest.parse(damage.digest)) != sizes[damage.digest])
+        )
+
     def _read_mark(self) -> dict[str, Any]:
         found: dict[str, Any] = orjson.loads(self._catalog.find_mark(MARK) or "{}")
         return found
 
     async def _write_mark(self, **values: object) -> None:
         kept = {name: value for name, value in self._read_mark().items() if name == "ended"}
-        text = orjson.dumps({**kept, **values}).decode()
+        noted = {"progress": format_progress(self.progress)} if self.progress else {}
+        text = orjson.dumps({**kept, **noted, **values}).decode()
         await self._disk.commit(partial(self._catalog.set_mark, MARK, text))
 
 

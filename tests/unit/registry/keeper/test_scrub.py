@@ -17,7 +17,7 @@ from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, format_manifest
 from towpath.registry.errors import DamagedContentError
-from towpath.registry.keeper.scrub import Progress
+from towpath.registry.keeper.findings import Progress
 
 LAYER = b"layer " * 1000
 
@@ -262,3 +262,49 @@ async def test_a_blob_that_is_deleted_while_it_is_read_is_no_damage(api: Api) ->
         await asyncio.sleep(0.001)
 
     assert running.result().damages == ()
+
+
+async def interrupt_after_damage(api: Api) -> Progress:
+    """Begin a scrub, and end it as a restart does once it has found something."""
+    running = asyncio.create_task(api.registry.scrub.run(bytes_per_second=1024.0))
+
+    def has_found() -> bool:
+        progress = api.registry.scrub.progress
+        return progress is not None and progress.damages != () and "after" in api.registry.scrub._read_mark()
+
+    async with asyncio.timeout(60):
+        while not has_found():
+            await api.clock.advance(1000)
+            await asyncio.sleep(0.001)
+    running.cancel()
+    await asyncio.wait([running])
+    found = api.registry.scrub.progress
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("healed", [False, True])
+async def test_what_was_found_before_a_restart_is_told_after_it_until_it_is_healed(
+    tmp_path: Path, healed: bool
+) -> None:
+    first, *rest = sorted((b"a" * 10_000, b"b" * 10_000, b"c" * 10_000), key=lambda content: str(Digest.of(content)))
+    async with open_api(tmp_path / "registry", VirtualClock()) as api:
+        await api.put(await api.prepare_manifest(first, *rest), "v1")
+        rot(api, first)
+        before = await interrupt_after_damage(api)
+        assert before.finished_at is None
+    async with open_api(tmp_path / "registry", VirtualClock()) as api:
+        noted = api.registry.scrub.progress
+        assert noted is not None
+        assert [(one.digest, one.problem) for one in noted.damages] == [
+            (one.digest, one.problem) for one in before.damages
+        ]
+        assert [fact.tags[0].name for fact in noted.damages[0].affected] == ["v1"]
+        if healed:
+            await api.push_blob(first)
+        resumed = await api.registry.scrub.run(resume=True)
+        assert [one.digest for one in resumed.damages] == ([] if healed else [str(Digest.of(first))])
+    async with open_api(tmp_path / "registry", VirtualClock()) as api:
+        assert api.registry.scrub.progress is not None
+        assert api.registry.scrub.progress.finished_at == resumed.finished_at
+        assert len(api.registry.scrub.progress.damages) == (0 if healed else 1)
