@@ -40,4 +40,7 @@ def test_the_demo_ends_well_and_leaves_no_process_and_no_file(tmp_path: Path) ->
     assert sorted(home.rglob("*")) == []
     scenes = [line for line in text.splitlines() if line[:1].isdigit() and ". " in line[:4]]
     assert len(scenes) >= 8, text
+    assert "provenance and SBOM are signed by key" in text, "what prod runs was verified"
+    stays = [line for line in text.splitlines() if " stays: named in prod at " in line]
+    assert len(stays) == 2, f"prod's version and the one before it: {text}"
     assert "The whole loop took" in text

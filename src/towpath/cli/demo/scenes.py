@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from towpath.cli.demo.stage import Stage, is_healthy
+from towpath.cli.demo.stage import DemoError, Stage, is_healthy
 from towpath.oci.tags import sha_tag
 
 SOAK = "3s"
 REFUSED = 3
+# The one it runs, and the one before.
+VERSIONS_OF_PROD = 2
 PROD_OVERLAY = "k3s/overlays/prod/kustomization.yaml"
 SENSOR = "services/sensor/main.py"
 GOOD_LINE = "    sys.exit(main())"
@@ -19,6 +21,8 @@ def scaffold_and_start(stage: Stage) -> None:
     stage.scaffold()
     stage.edit("towpath.yaml", "soak: 1m", f"soak: {SOAK}")
     stage.say(f"(a version must be healthy in dev for {SOAK} before it may enter prod; the scaffold says 1m)")
+    stage.type("towpath", "keys", "create", shown=lambda line: line.startswith("key "))
+    stage.say("(every image is signed with it from the first push on)")
     stage.start_platform()
 
 
@@ -102,6 +106,25 @@ def look_back(stage: Stage) -> None:
     stage.type("towpath", "where", stage.commit_of(_tag_in_prod(stage))[:7])
 
 
+def verify(stage: Stage) -> None:
+    """What prod runs: who built it from what, checked by the key."""
+    stage.type("towpath", "verify", f"sensor:{_tag_in_prod(stage)}")
+
+
+def collect(stage: Stage) -> None:
+    """What may go from the registry, and why prod's version and the one before it stay."""
+    stage.type("towpath", "registry", "collect", shown=lambda line: line.startswith(("nothing to remove", "would ")))
+    kept = 0
+    for image in stage.collection()["manifests"]:
+        evidence = [reason["evidence"] for reason in image["reasons"] if reason["reason"] in {"pinned", "rollback"}]
+        in_prod = [one for one in evidence if one.startswith(("named in prod", "release of prod"))]
+        if image["repository"].endswith("/sensor") and any(one.startswith("release") for one in in_prod):
+            kept += 1
+            stage.say(f"{image['tags'][-1]} stays: {'; '.join(in_prod)}")
+    if kept < VERSIONS_OF_PROD:
+        raise DemoError(f"the registry would keep {kept} of prod's versions, expected {VERSIONS_OF_PROD}")
+
+
 SCENES: Sequence[Callable[[Stage], None]] = (
     scaffold_and_start,
     push_and_build,
@@ -111,6 +134,8 @@ SCENES: Sequence[Callable[[Stage], None]] = (
     refuse_a_bad_version,
     roll_back,
     mend,
+    verify,
+    collect,
     look_back,
 )
 

@@ -195,6 +195,11 @@ class Stage:
         document: dict[str, Any] = Connection.of(self.root).get("/explain", environment=environment)
         return document
 
+    def collection(self) -> dict[str, Any]:
+        """What `towpath registry collect -o json` would print."""
+        document: dict[str, Any] = Connection.of(self.root).get("/registry/collections")
+        return document
+
     def await_service(
         self, environment: str, service: str, wanted: str, holds: Callable[[dict[str, Any]], bool]
     ) -> float:
