@@ -86,6 +86,7 @@ class Artifacts:
         Raises DataVersionError, StorageError, UserError, CredentialHelperError.
         """
         await self.upstreams.start()
+        self.upstreams.warn_of_strangers(self._manner.anonymous)
         await self.registry.start()
         if not self._manner.notify:
             return

@@ -7,12 +7,14 @@ own: images, robots, and the key that its tokens are signed with, so that logins
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,6 +41,11 @@ from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
 from towpath.server.allocation import keep_memory_small
 
+if TYPE_CHECKING:
+    from towpath.server.upstreams import Upstreams
+
+log = logging.getLogger(__name__)
+
 KEY_FILE = "token.key"
 KEY_BYTES = 32
 STANDARD_ERROR = "-"
@@ -46,6 +53,9 @@ STANDARD_ERROR = "-"
 GRACE_SECONDS = 10.0
 LOOK_SECONDS = 3600.0
 DAY_SECONDS = 86_400.0
+SCRUB_SECONDS = 7 * DAY_SECONDS
+# As on a platform: a hundredth of what a small disk does.
+SCRUB_BYTES_PER_SECOND = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,9 @@ class RegistrySettings:
         notify_secret_file: what holds the secret that signs; None for one that is made.
         quota_bytes: the most it may hold; None for no limit.
         collect_daily: remove once a day what no tag leads to.
+        upstreams: prefixes that are filled from other registries, as `PREFIX=REGISTRY[/PATH]`.
+        mend_from: prefixes whose damaged content is fetched from others, in the same form.
+        upstream_logins: the file with the logins for both, as docker writes it; None to ask without one.
     """
 
     root: Path
@@ -79,6 +92,9 @@ class RegistrySettings:
     notify_secret_file: Path | None = None
     quota_bytes: int | None = None
     collect_daily: bool = False
+    upstreams: tuple[str, ...] = ()
+    mend_from: tuple[str, ...] = ()
+    upstream_logins: Path | None = None
 
 
 class StandaloneRegistry:
@@ -88,7 +104,9 @@ class StandaloneRegistry:
         """Prepare. Raises UserError when the settings make no sense or the access log cannot be written."""
         _check(settings)
         self._stack = AsyncExitStack()
-        self._registry = Registry(settings.root, clock=clock)
+        self._upstreams = _make_upstreams(settings, clock)
+        filling = self._upstreams.filling if self._upstreams else None
+        self._registry = Registry(settings.root, clock=clock, upstreams=filling)
         self._counters = Counters(read_holdings=self._registry.count_holdings)
         self._settings = settings
         self._clock = clock
@@ -120,13 +138,18 @@ class StandaloneRegistry:
 
     async def _start(self) -> str:
         settings = self._settings
+        if self._upstreams:
+            self._stack.push_async_callback(self._upstreams.close)
+            await self._upstreams.start()
+            self._upstreams.warn_of_strangers(settings.anonymous_pull)
         await self._registry.start()
         self._stack.push_async_callback(self._registry.close)
         self._registry.limit(Quota(settings.quota_bytes))
+        background = Background()
+        self._stack.push_async_callback(background.close)
+        background.run_forever("registry scrub", self._scrub_for_ever)
         if settings.collect_daily:
-            background = Background()
             background.run_forever("registry collection", self._collect_for_ever)
-            self._stack.push_async_callback(background.close)
         observers: list[Counters | AccessLog] = [self._counters]
         if settings.access_log:
             access_log = AccessLog(None if settings.access_log == STANDARD_ERROR else Path(settings.access_log))
@@ -184,6 +207,21 @@ class StandaloneRegistry:
                 # Nobody outside can be asked what is needed, so every tag stays, and what tags lead to.
                 await collector.collect(NoEvidence(), Policy())
 
+    async def _scrub_for_ever(self) -> None:
+        scrub = self._registry.scrub
+        find_upstream = self._upstreams.find_mender if self._upstreams else lambda _: None
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            ended = scrub.find_last_end()
+            if ended is not None and self._clock.now() - ended < SCRUB_SECONDS:
+                continue
+            done = await scrub.run(bytes_per_second=SCRUB_BYTES_PER_SECOND, find_upstream=find_upstream, resume=True)
+            for damage in done.damages:
+                outcome = (
+                    f"mended from the upstream of {damage.repaired_from}" if damage.repaired_from else "push it again"
+                )
+                log.error("%s; %s", damage.problem, outcome)
+
     async def _tell_metrics(self, request: Request) -> Response:
         basic = parse_basic(request.headers.get("authorization", ""))
         if basic is None or await self._accounts.authenticate(basic.username, basic.password) is None:
@@ -228,6 +266,15 @@ def _check(settings: RegistrySettings) -> None:
         f"registry cannot listen at {settings.host} (ClearText): secrets would cross the network unencrypted",
         hint="add --tls-cert and --tls-key; --insecure-http where the network or a proxy protects them",
     )
+
+
+def _make_upstreams(settings: RegistrySettings, clock: Clock) -> "Upstreams | None":
+    """Who fills and mends it; None without the import of a client when nobody does. Raises UserError."""
+    if not settings.upstreams and not settings.mend_from:
+        return None
+    from towpath.server.upstreams import Upstreams  # noqa: PLC0415 - few use it, and a client costs start and memory
+
+    return Upstreams(fill=settings.upstreams, mend=settings.mend_from, logins=settings.upstream_logins, clock=clock)
 
 
 def _load_key(root: Path) -> bytes:

@@ -4,7 +4,9 @@ Both are told by the user as `PREFIX=REGISTRY[/PATH]`: `hub=docker.io` makes `hu
 `library/redis`; `lab=ghcr.io/me/lab` mends `lab/sensor` from where `towpath mirror to ghcr.io/me/lab` put it.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import logging
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from towpath.aio.clock import Clock
@@ -15,6 +17,8 @@ from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.logins import read_logins
 from towpath.registry.pullthrough import UpstreamError
 from towpath.registry.upstream import RegistryUpstream
+
+log = logging.getLogger(__name__)
 
 
 class Upstreams:
@@ -53,6 +57,23 @@ class Upstreams:
         """Close all connections."""
         for client in self._clients.values():
             await client.close()
+
+    def warn_of_strangers(self, anonymous: Iterable[str]) -> None:
+        """Say in the log which prefixes everybody may fill: what strangers name is fetched with the login, and kept."""
+        for glob in anonymous:
+            # Up to its first wildcard: one that may match below a prefix is one too many to stay silent on.
+            start = re.split(r"[*?\[]", glob, maxsplit=1)[0]
+            for prefix, address in self._fill.items():
+                below = f"{prefix}/"
+                if below.startswith(start) or start.startswith(below):
+                    log.warning(
+                        "--anonymous-pull %s lets everybody have this registry fetch and keep whatever %s has, "
+                        "because of --upstream %s=%s",
+                        glob,
+                        address,
+                        prefix,
+                        address,
+                    )
 
     def find_mender(self, repository: str) -> "Mender | None":
         """Where what a repository has is to be had again; None when nowhere."""

@@ -71,6 +71,14 @@ async def test_damage_is_mended_from_where_the_platform_is_mirrored_to(tmp_path:
         await upstreams.close()
 
 
+@pytest.mark.parametrize(
+    ("glob", "warned"), [("hub/*", True), ("*", True), ("hub/library/redis", True), ("h*", True), ("lab/*", False)]
+)
+def test_that_everybody_may_fill_a_prefix_is_said(glob: str, *, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    Upstreams(fill=["hub=docker.io"], clock=SystemClock()).warn_of_strangers([glob])
+    assert (f"--anonymous-pull {glob} lets everybody" in caplog.text) == warned
+
+
 async def test_what_the_mirror_has_not_is_named(tmp_path: Path) -> None:
     async with serve_registry(tmp_path / "mirror") as mirror:
         logins = tmp_path / "auth.json"

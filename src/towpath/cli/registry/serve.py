@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from towpath.cli.serving_options import ACCESS_LOG, ANONYMOUS, INSECURE, NOTIFY, TLS_FILES, describe_trust
+from towpath.cli.serving_options import ACCESS_LOG, ANONYMOUS, INSECURE, NOTIFY, TLS_FILES, UPSTREAMS, describe_trust
 
 
 def _read_size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -36,6 +36,9 @@ LOOPBACK = "127.0.0.1"
 @TLS_FILES[1]
 @INSECURE
 @ANONYMOUS
+@UPSTREAMS[0]
+@UPSTREAMS[1]
+@UPSTREAMS[2]
 @ACCESS_LOG
 @NOTIFY[0]
 @NOTIFY[1]
