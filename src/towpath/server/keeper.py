@@ -84,13 +84,13 @@ class Keeper:
         """End a scrub that is going on; the next one goes on there."""
         await self._background.close()
 
-    async def collect(self, *, apply: bool) -> Findings:
+    async def collect(self, *, apply: bool, accepts_unseen: bool = False) -> Findings:
         """Plan a collection, and do it when it is meant. Raises EvidenceError, BlueprintError, StorageError."""
         policy = policy_of(await self._keeping())
         collector = self._registry.collector
         if not apply:
             return Findings(await collector.plan(self._evidence, policy), None)
-        plan, collected = await collector.collect(self._evidence, policy)
+        plan, collected = await collector.collect(self._evidence, policy, accepts_unseen=accepts_unseen)
         log.info(
             "registry collected: %d manifests and %s of blobs", collected.manifests, format_size(collected.blobs_bytes)
         )
@@ -144,6 +144,9 @@ class Keeper:
         keeping = await self._keeping()
         plan = await self._registry.collector.plan(self._evidence, policy_of(keeping))
         freed = format_size(plan.freed_bytes)
+        if plan.unseen and keeping.collects_daily:
+            step = "let the platform's account list these in all namespaces (docs/registry.md)"
+            return Check("registry keeper", WARNING, f"does not collect daily: it may not see {plan.unseen}", step)
         if keeping.collects_daily:
             ended = self._registry.collector.find_last_end()
             last = "" if ended is None else f", last {format_duration(self._clock.now() - ended)} ago"

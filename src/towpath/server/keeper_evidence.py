@@ -5,7 +5,8 @@
 - running: every image that pods, or the templates that make pods, name at this moment.
 - rollback: the pins of the last good releases of each environment, and the digests that were last healthy there.
 
-Each is read whole or the gathering fails: then nothing is removed.
+Each is read whole or the gathering fails: then nothing is removed. The one exception: where the platform's rights end
+at the namespaces of its environments, what runs elsewhere is named as unseen, and the owner decides.
 """
 
 import re
@@ -80,7 +81,8 @@ class PlatformEvidence:
                 f"collection was refused (NoEvidence): branch {self._sources.branch} has no commit that can be read",
                 hint=f"git push towpath {self._sources.branch}",
             )
-        running = [root async for root in self._running()]
+        hidden: list[str] = []
+        running = [root async for root in self._running(hidden)]
         mentions = await read_mentions(
             self._sources.repository.path,
             head.id,
@@ -97,25 +99,34 @@ class PlatformEvidence:
             managed=frozenset(managed if ours else ()),
             sets=frozenset({repository_of(blueprint, SETS_REPOSITORY)} if ours else ()),
             mark=head.id,
+            unseen=f"{', '.join(hidden)} outside of {', '.join(self._namespaces())}" if hidden else "",
         )
 
-    async def _running(self) -> AsyncIterator[Root]:
+    async def _running(self, hidden: list[str]) -> AsyncIterator[Root]:
+        """What runs; kinds that may be seen in the platform's own namespaces alone are added to `hidden`."""
         for gvk in RUNNING_KINDS:
-            for obj in await self._list(gvk):
+            try:
+                found = await self._list(gvk, "")
+            except ForbiddenError:
+                hidden.append(gvk.kind)
+                found = [obj for name in self._namespaces() for obj in await self._list(gvk, name)]
+            for obj in found:
                 evidence = f"{gvk.kind} {namespace_of(obj)}/{name_of(obj)}"
                 for image in sorted(set(_images(obj))):
                     for repository, reference in _references(image):
                         yield Root(reference, Reason(Why.RUNNING, evidence), repository)
 
-    async def _list(self, gvk: GVK) -> list[Object]:
+    async def _list(self, gvk: GVK, namespace: str) -> list[Object]:
         try:
-            return list((await self._sources.client.list(gvk)).items)
+            return list((await self._sources.client.list(gvk, namespace)).items)
         except ApiNotFoundError:
             return []  # this cluster does not know the kind
-        except ForbiddenError:
-            # The platform's rights may end at its own namespaces; what runs elsewhere is not its to look at.
-            names = {name for one in self._sources.reconciler.environments for name in self._sources.namespaces_of(one)}
-            return [obj for name in sorted(names) for obj in (await self._sources.client.list(gvk, name)).items]
+
+    def _namespaces(self) -> list[str]:
+        """The platform's own."""
+        return sorted(
+            {name for one in self._sources.reconciler.environments for name in self._sources.namespaces_of(one)}
+        )
 
     async def _rollbacks(self, blueprint: Blueprint) -> AsyncIterator[Root]:
         wanted = blueprint.keeping.releases

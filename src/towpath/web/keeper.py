@@ -35,7 +35,7 @@ class Findings(Protocol):
 class Keeper(Protocol):
     """What a person may ask of the keeper."""
 
-    async def collect(self, *, apply: bool) -> Findings:
+    async def collect(self, *, apply: bool, accepts_unseen: bool = False) -> Findings:
         """Plan, and do it when it is meant. Raises EvidenceError."""
         ...
 
@@ -85,8 +85,8 @@ class KeeperApi:
         return collection_document(found.plan, None)
 
     async def _collect(self, request: Request) -> Document:
-        await read_document(request)
-        found = await self.keeper.collect(apply=True)
+        accepts_unseen = (await read_document(request)).get("accept_unseen") is True
+        found = await self.keeper.collect(apply=True, accepts_unseen=accepts_unseen)
         return collection_document(found.plan, found.collected)
 
     async def _scrub(self, request: Request) -> Document:
@@ -144,6 +144,7 @@ def collection_document(plan: Plan, collected: Collected | None) -> Document:
             }
             for root in plan.missing
         ],
+        "unseen": plan.unseen,
     }
     if collected:
         document["collected"] = {

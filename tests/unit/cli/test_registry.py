@@ -38,6 +38,7 @@ PLAN: dict[str, Any] = {
     "manifests": [KEPT, REMOVED],
     "held_blobs": [],
     "missing": [MISSING],
+    "unseen": "",
 }
 DONE = {**PLAN, "applied": True, "collected": {"manifests": 1, "blobs_bytes": 2**20, "interrupted": ""}}
 Type = Callable[..., Any]
@@ -74,6 +75,22 @@ def test_a_collection_that_is_meant_says_what_it_did(platform: CannedPlatform, t
     said = type_("registry", "collect", "--apply")
 
     assert (said.code, said.lines[-1]) == (0, "removed 1 manifests and 1.0 MiB of blobs; kept 1")
+
+
+def test_what_may_not_be_seen_is_named_and_accepted_by_an_option(platform: CannedPlatform, type_: Type) -> None:
+    platform.answer("GET /registry/collections", {**PLAN, "unseen": "Pod outside of dev"})
+    platform.answer("POST /registry/collections", {**DONE, "unseen": "Pod outside of dev"})
+    planned = type_("registry", "collect")
+    done = type_("registry", "collect", "--apply", "--accept-unseen")
+    type_("registry", "collect", "--apply")
+
+    assert "unseen: Pod outside of dev" in planned.out
+    assert planned.lines[-1] == "  next: towpath registry collect --apply --accept-unseen"
+    assert done.code == 0
+    assert [body for request, _, body in platform.asked if request.startswith("POST")] == [
+        {"accept_unseen": True},
+        {"accept_unseen": False},
+    ]
 
 
 def test_one_that_ended_early_ends_with_5_and_the_reason(platform: CannedPlatform, type_: Type) -> None:

@@ -28,6 +28,7 @@ class World:
         self.keeping = Keeping(scrub_seconds=None)
         self.has_head = True
         self.is_readable = True
+        self.unseen = ""
 
     async def blueprint(self) -> Blueprint | None:
         if not self.is_readable:
@@ -37,7 +38,7 @@ class World:
     async def gather(self) -> Roots:
         if not self.is_readable:
             raise EvidenceError("collection was refused (NoEvidence): Git is away", hint="mend it")
-        return Roots(managed=frozenset({"home/app"}))
+        return Roots(managed=frozenset({"home/app"}), unseen=self.unseen)
 
     async def find_mark(self) -> str:
         return ""
@@ -214,6 +215,22 @@ async def test_doctor_tells_that_evidence_is_lacking_and_of_damage(api: Api, kee
     assert (damage.check, damage.state, damage.next) == ("registry content", "problem", "towpath registry scrub")
     assert str(digest) in damage.evidence
     assert (evidence.check, evidence.state) == ("registry keeper", "warning")
+
+
+async def test_doctor_tells_that_nothing_is_collected_daily_where_not_all_may_be_seen(
+    api: Api, keeper: Keeper, world: World
+) -> None:
+    digest = await push(api, b"old")
+    world.keeping = replace(world.keeping, collects_daily=True)
+    world.unseen = "Pod outside of dev"
+    await settle(api, 2 * DAY)
+    (check,) = await keeper.examine()
+
+    assert (check.state, "may not see Pod outside of dev" in check.evidence) == ("warning", True)
+    assert await is_there(api, digest)
+    found = await keeper.collect(apply=True, accepts_unseen=True)
+    assert found.collected is not None
+    assert found.collected.manifests == 1
 
 
 async def test_before_the_first_push_there_is_nothing_to_tell(keeper: Keeper, world: World) -> None:

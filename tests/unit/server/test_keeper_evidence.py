@@ -171,10 +171,20 @@ class Narrow(FakeReader):
         return ObjectList([pod] if gvk.kind == "Pod" else [], "1")
 
 
-async def test_where_rights_end_at_namespaces_those_of_the_environments_are_looked_at(observed: Observed) -> None:
+async def test_where_rights_end_at_namespaces_those_are_looked_at_and_the_rest_is_named_as_unseen(
+    observed: Observed,
+) -> None:
     observed.sources = replace(observed.sources, client=Narrow())
 
-    assert needed(await evidence_of(observed).gather(), Why.RUNNING) == {DIGEST: "Pod prod/sensor-0"}
+    roots = await evidence_of(observed).gather()
+
+    assert needed(roots, Why.RUNNING) == {DIGEST: "Pod prod/sensor-0"}
+    assert roots.unseen.startswith("Pod, ReplicaSet, ")
+    assert roots.unseen.endswith("CronJob outside of dev, prod")
+
+
+async def test_where_everything_may_be_seen_nothing_is_unseen(observed: Observed) -> None:
+    assert (await evidence_of(observed).gather()).unseen == ""
 
 
 def without_cluster(observed: Observed) -> None:

@@ -27,6 +27,7 @@ PLAN = Plan(
     missing=(Root("sha-1", Reason(Why.ROLLBACK, "release of prod"), "home/app"),),
     made_at=0.0,
     mark="",
+    unseen="Pod outside of dev",
 )
 
 
@@ -35,14 +36,16 @@ class FakeKeeper:
 
     def __init__(self) -> None:
         self.applied: list[bool] = []
+        self.accepted: list[bool] = []
         self.scrubs = 0
         self.progress: Progress | None = None
         self.is_refused = False
 
-    async def collect(self, *, apply: bool) -> Findings:
+    async def collect(self, *, apply: bool, accepts_unseen: bool = False) -> Findings:
         if self.is_refused:
             raise EvidenceError("collection was refused (NoEvidence)")
         self.applied.append(apply)
+        self.accepted.append(accepts_unseen)
         return Findings(PLAN, Collected(1, 100, "it has changed") if apply else None)
 
     async def usage(self) -> tuple[Usage, Keeping]:
@@ -64,11 +67,13 @@ def keeper() -> FakeKeeper:
     return FakeKeeper()
 
 
-async def ask(keeper: FakeKeeper, method: str, path: str, *, token: str = "secret") -> tuple[int, Any]:
+async def ask(
+    keeper: FakeKeeper, method: str, path: str, *, token: str = "secret", body: bytes = b"{}"
+) -> tuple[int, Any]:
     app = Starlette(routes=KeeperApi(Guard("secret"), keeper).routes())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://platform.test") as client:
         headers = {"Authorization": f"Bearer {token}"}
-        content = b"{}" if method == "POST" else b""
+        content = body if method == "POST" else b""
         response = await client.request(method, f"/api/v1/registry{path}", headers=headers, content=content)
         return response.status_code, response.json()
 
@@ -94,6 +99,15 @@ async def test_asking_plans_and_posting_removes(keeper: FakeKeeper) -> None:
     assert (removed["decision"], removed["removal"]) == ("removed", "unneeded")
     assert planned["held_blobs"][0]["reason"] == "lease"
     assert planned["missing"][0]["reference"] == "sha-1"
+
+
+async def test_what_may_not_be_seen_is_named_and_accepted_by_word_alone(keeper: FakeKeeper) -> None:
+    _, planned = await ask(keeper, "GET", "/collections")
+    for body in (b"{}", b'{"accept_unseen":true}', b'{"accept_unseen":"false"}'):
+        await ask(keeper, "POST", "/collections", body=body)
+
+    assert planned["unseen"] == "Pod outside of dev"
+    assert keeper.accepted == [False, False, True, False]
 
 
 async def test_a_refusal_has_its_exit_code(keeper: FakeKeeper) -> None:

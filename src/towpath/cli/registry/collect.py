@@ -16,19 +16,23 @@ SHOWN_DIGEST = len("sha256:") + 12
 
 @click.command("collect")
 @click.option("--apply", is_flag=True, help="Remove it. Without this, nothing is removed.")
+@click.option("--accept-unseen", is_flag=True, help="Nothing runs our images where the platform may not look.")
 @click.option("--all", "everything", is_flag=True, help="Show every reason of everything that is kept.")
 @directory_option
 @output_option
-def command(apply: bool, everything: bool, directory: Path, output: str) -> None:
+def command(apply: bool, accept_unseen: bool, everything: bool, directory: Path, output: str) -> None:
     """Find images that nothing needs any more, with the reasons of what is kept; remove them with --apply.
 
     Kept is what any commit of the branch named inside the history window, what runs, what a rollback needs, channels,
     the newest sets, every tag that is not the platform's own, what was pushed or asked for a moment ago, and all that
     those lead to. When one of these cannot be read, nothing is removed. Pushes and pulls go on meanwhile.
+
+    On a cluster where the platform may look into its own namespaces only, what runs elsewhere is unknown: --apply is
+    refused unless you say by --accept-unseen that nothing there runs images of this registry.
     """
     connection = connect(directory)
     path = "/registry/collections"
-    document = connection.post(path, {}) if apply else connection.get(path)
+    document = connection.post(path, {"accept_unseen": accept_unseen}) if apply else connection.get(path)
     if output == "json":
         print_json(document)
     else:
@@ -45,6 +49,9 @@ def _print(document: dict[str, Any], *, everything: bool) -> None:
         click.echo()
     for one in document["missing"]:
         text = f"missing: {one['repository']}:{one['reference']} is not here, and needed: {one['evidence']}"
+        click.echo(wrapped(text, indent=0))
+    if document["unseen"]:
+        text = f"unseen: {document['unseen']}; images that run there count as unneeded unless they are needed here"
         click.echo(wrapped(text, indent=0))
     if document["held_blobs"]:
         click.echo(f"{len(document['held_blobs'])} blobs of no manifest stay: pushes may be on their way")
@@ -72,7 +79,8 @@ def _summary(document: dict[str, Any]) -> str:
         return f"removed {done['manifests']} manifests and {format_size(done['blobs_bytes'])} of blobs; kept {kept}"
     if not document["removed"] and not document["blobs"]:
         return f"nothing to remove; kept {kept}"
+    accept = " --accept-unseen" if document["unseen"] else ""
     return (
         f"would remove {document['removed']} manifests and {document['blobs']} blobs, {freed}; would keep {kept}\n"
-        "  next: towpath registry collect --apply"
+        f"  next: towpath registry collect --apply{accept}"
     )

@@ -20,7 +20,7 @@ from typing import TypeVar
 from towpath.aio.clock import Clock
 from towpath.oci.digest import Digest
 from towpath.registry.errors import StorageFullError
-from towpath.registry.keeper.evidence import Evidence
+from towpath.registry.keeper.evidence import Evidence, EvidenceError
 from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact
 from towpath.registry.keeper.plan import Plan, plan_collection, removal_rounds
 from towpath.registry.keeper.policy import Policy
@@ -81,8 +81,15 @@ class Collector:
         facts = await self.survey()
         return await self._disk.survey(partial(plan_collection, facts, roots, policy, now=now))
 
-    async def collect(self, evidence: Evidence, policy: Policy) -> tuple[Plan, Collected]:
+    async def collect(
+        self, evidence: Evidence, policy: Policy, *, accepts_unseen: bool = False
+    ) -> tuple[Plan, Collected]:
         """Plan, and do it.
+
+        Args:
+            evidence: tells what is needed.
+            policy: tells what is kept beyond that.
+            accepts_unseen: whether somebody vouches that nothing is needed where evidence may not look.
 
         Raises:
             EvidenceError: nothing was removed.
@@ -91,6 +98,12 @@ class Collector:
         async with self._one_at_a_time:
             since = self._leases.moment()
             plan = await self.plan(evidence, policy)
+            if plan.unseen and not accepts_unseen:
+                raise EvidenceError(
+                    f"collection was refused (NoEvidence): the platform's account may not see {plan.unseen}",
+                    hint="let it list these in all namespaces; or, if nothing there runs images of this registry: "
+                    "towpath registry collect --apply --accept-unseen",
+                )
             try:
                 collected = await self._apply(plan, evidence, since)
                 if not collected.interrupted:

@@ -1,6 +1,8 @@
 """Why something is needed that only the outside can know: the port of the collector, and what comes through it.
 
-Evidence is whole or it is none: an adapter that cannot read one of its sources raises, and then nothing is removed.
+Evidence is whole or it is none: an adapter that cannot read one of its sources raises, and then nothing is removed. A
+part that it may never read, for want of rights, is named (`Roots.unseen`); then a person must say that nothing there is
+needed.
 """
 
 from dataclasses import dataclass, field
@@ -51,12 +53,14 @@ class Roots:
         managed: repositories whose images are the platform's own, so that unneeded tags may go; elsewhere tags stay.
         sets: those of them that hold the sets of commits.
         mark: changes when the evidence may have changed; for `Evidence.find_mark`.
+        unseen: where something may be needed that may not be looked at; empty when there is no such place.
     """
 
     needed: tuple[Root, ...] = ()
     managed: frozenset[str] = field(default_factory=frozenset)
     sets: frozenset[str] = field(default_factory=frozenset)
     mark: str = ""
+    unseen: str = ""
 
 
 class EvidenceError(RefusedError):

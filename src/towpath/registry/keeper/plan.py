@@ -60,6 +60,7 @@ class Plan:
         missing: needed outside, and not here.
         made_at: the moment the facts are from.
         mark: of the evidence.
+        unseen: what the evidence leaves out; empty when it is whole.
     """
 
     decisions: tuple[Decision, ...]
@@ -70,6 +71,7 @@ class Plan:
     missing: tuple[Root, ...]
     made_at: float
     mark: str
+    unseen: str = ""
 
     @property
     def removed(self) -> list[ManifestFact]:
@@ -109,6 +111,7 @@ def plan_collection(facts: Facts, roots: Roots, policy: Policy, *, now: float) -
         missing=missing,
         made_at=now,
         mark=roots.mark,
+        unseen=roots.unseen,
     )
 
 

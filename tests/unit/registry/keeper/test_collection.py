@@ -100,6 +100,21 @@ async def test_without_evidence_nothing_is_removed(api: Api) -> None:
     assert await status(api, f"lab/app/manifests/{digest}") == 200
 
 
+async def test_where_evidence_may_not_look_nothing_is_removed_unless_somebody_vouches_for_it(api: Api) -> None:
+    digest = await push(api, b"app")
+    await api.clock.advance(DAY)
+    world = World(Roots(unseen="Pod outside of dev"))
+    planned = await api.registry.collector.plan(world, Policy())
+    with pytest.raises(EvidenceError, match="may not see Pod outside of dev") as refused:
+        await collect(api, world)
+
+    assert planned.unseen == "Pod outside of dev"
+    assert refused.value.hint.endswith("--accept-unseen")
+    assert [fact.digest for fact in (await api.registry.collector.survey()).manifests] == [str(digest)]
+    _, collected = await api.registry.collector.collect(world, Policy(), accepts_unseen=True)
+    assert collected.manifests == 1
+
+
 async def test_a_collection_ends_when_what_is_needed_has_changed_meanwhile(api: Api) -> None:
     digest = await push(api, b"app")
     await api.clock.advance(DAY)
