@@ -1,6 +1,8 @@
 """`towpath build` as a user types it: clean and dirty work trees, commits, layouts, platforms, mistakes."""
 
 import json
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,29 @@ def test_the_second_build_comes_from_the_cache(lab: Worktree, towpath: Any) -> N
     assert [service["result"] for service in first["services"]] == ["built", "built"]
     assert [service["result"] for service in second["services"]] == ["cached", "cached"]
     assert [one["digest"] for one in first["services"]] == [two["digest"] for two in second["services"]]
+
+
+def test_the_progress_says_what_the_table_says(lab: Worktree, towpath: Any) -> None:
+    first, second = towpath("site"), towpath("site")
+
+    assert ("site: built after" in first.err, "built" in first.out.split()) == (True, True)
+    assert ("site: cached after" in second.err, "cached" in second.out.split()) == (True, True)
+    assert "built" not in second.err
+
+
+@pytest.mark.usefixtures("lab")
+def test_one_git_answers_all_questions_about_a_commit(
+    towpath: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, wrapper = tmp_path / "git.log", tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\necho "$@" >>{log}\nexec {shutil.which("git")} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+
+    assert towpath().code == 0
+    started = [line for line in log.read_text().splitlines() if "cat-file --batch" in line]
+    assert len(started) == 1 + 2, "one for all questions, and one for each directory that is exported"
 
 
 @pytest.mark.usefixtures("lab")

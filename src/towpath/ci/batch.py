@@ -76,8 +76,8 @@ class Watcher(Protocol):
         """So many more bytes of a service's image are on their way."""
         ...
 
-    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
-        """A step of a service ended."""
+    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
+        """A step of a service ended; `cached`: it found its work done already."""
         ...
 
 
@@ -90,7 +90,7 @@ class Unwatched:
     def sent(self, service: str, count: int, /) -> None:
         """Nothing."""
 
-    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
+    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
         """Nothing."""
 
 
@@ -171,7 +171,8 @@ class Batch:
                     log.exception("service %s failed unexpectedly", name)
             finally:
                 run.seconds += self._clock.monotonic() - started
-                self._watcher.ended(name, kind, failed=run.error is not None)
+                cached = kind is Step.BUILD and run.image is not None and run.image.cached
+                self._watcher.ended(name, kind, failed=run.error is not None, cached=cached)
 
 
 def repository_of(blueprint: Blueprint, service: str) -> Reference:

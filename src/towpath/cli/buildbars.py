@@ -63,9 +63,9 @@ class BuildBars:
         self._sent[service] += count
         self._bars.update(self._tasks[service], sent=f"{decimal(self._sent[service])} sent")
 
-    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
-        """A step ended."""
-        done = "failed" if failed else _DONE[step]
+    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
+        """A step ended; the word is that of the table, which follows."""
+        done = "failed" if failed else "cached" if cached else _DONE[step]
         self._bars.update(self._tasks[service], step=done, total=1, completed=0 if failed else 1)
         if self._bars.disable and (failed or step is not Step.EXPORT):
             click.echo(f"{service}: {done} after {time.monotonic() - self._began[service]:.2f} s", err=True)

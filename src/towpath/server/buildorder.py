@@ -28,6 +28,8 @@ DIRTY = "dirty"
 _NO_TIME = 315532800.0
 _SHORT = 7
 _EPOCH = "SOURCE_DATE_EPOCH"
+# A build asks Git a dozen questions: one child answers them all.
+_LINGER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Found:
         order: for the build.
         changes: files of the work tree that no commit has; empty for a clean one.
         source_url: where the repository is found; empty when nowhere.
-        repository: where the commit is read; None outside of Git.
+        repository: where the commit is read, to be closed by whoever takes it; None outside of Git.
         trees: the repository as CI reads it, for a commit; None for a work tree.
     """
 
@@ -76,7 +78,23 @@ async def find_order(root: Path, wanted: Wanted, *, address: str, environ: Mappi
     tree = await find_worktree(root)
     if tree is None:
         return _outside_git(root, wanted, address, environ)
-    repository = GitRepository(tree.git_directory)
+    repository = GitRepository(tree.git_directory, linger_seconds=_LINGER_SECONDS)
+    try:
+        return await _in_git(root, wanted, tree, repository, address=address, environ=environ)
+    except BaseException:
+        await repository.close()
+        raise
+
+
+async def _in_git(
+    root: Path,
+    wanted: Wanted,
+    tree: WorkTree,
+    repository: GitRepository,
+    *,
+    address: str,
+    environ: Mapping[str, str],
+) -> Found:
     source_url = await tree.find_remote("towpath", "origin")
     commit = await repository.find_commit(wanted.commit or "HEAD") or ""
     if wanted.commit and not commit:

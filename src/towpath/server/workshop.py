@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,22 +62,21 @@ async def open_workshop(
         UserError: the logins or the platform's credentials cannot be read.
         KeyFileError: the key cannot be used.
     """
-    state = root / STATE_DIRECTORY
-    _make_state(state)
-    client = await open_registry_client(
-        state, _registries(found), own=tools.address, authfile=tools.authfile, environ=environ, clock=clock
-    )
-    builder = make_builder(state, client, clock=clock, environ=environ, engine=tools.engine, lines_of=lines_of)
-    attestor = make_attestor(state, client, environ=environ, key=tools.key)
-    services = ServiceBuilder(builder, platforms=tools.platforms, source_url=found.source_url, attestor=attestor)
-    batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)
-    try:
-        with LayerCache(state / BUILD_DIRECTORY).staging() as workdir:
-            yield ManualBuild(batch, client, workdir=workdir, planner=_planner(found, tools, client))
-    finally:
-        await client.close()
+    async with AsyncExitStack() as stack:
         if found.repository is not None:
-            await found.repository.close()
+            stack.push_async_callback(found.repository.close)
+        state = root / STATE_DIRECTORY
+        _make_state(state)
+        client = await open_registry_client(
+            state, _registries(found), own=tools.address, authfile=tools.authfile, environ=environ, clock=clock
+        )
+        stack.push_async_callback(client.close)
+        builder = make_builder(state, client, clock=clock, environ=environ, engine=tools.engine, lines_of=lines_of)
+        attestor = make_attestor(state, client, environ=environ, key=tools.key)
+        services = ServiceBuilder(builder, platforms=tools.platforms, source_url=found.source_url, attestor=attestor)
+        batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)
+        workdir = stack.enter_context(LayerCache(state / BUILD_DIRECTORY).staging())
+        yield ManualBuild(batch, client, workdir=workdir, planner=_planner(found, tools, client))
 
 
 def _make_state(state: Path) -> None:

@@ -25,8 +25,8 @@ class Notes:
     def sent(self, service: str, count: int, /) -> None:
         self.said.append((service, "sent", count > 0))
 
-    def ended(self, service: str, step: Step, /, *, failed: bool) -> None:
-        self.said.append((service, "failed" if failed else "ended", str(step)))
+    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
+        self.said.append((service, "failed" if failed else "cached" if cached else "ended", str(step)))
 
 
 async def prepare(tmp_path: Path) -> tuple[Batch, FakeImageBuilder, Notes, Snapshot, list[ServiceRun]]:

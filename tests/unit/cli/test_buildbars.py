@@ -15,10 +15,12 @@ def play(bars: BuildBars) -> None:
             bars.ended("sensor", step, failed=False)
         bars.began("chaos", Step.BUILD)
         bars.ended("chaos", Step.BUILD, failed=True)
+        bars.began("lamp", Step.BUILD)
+        bars.ended("lamp", Step.BUILD, failed=False, cached=True)
 
 
 def test_without_a_terminal_each_step_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    play(BuildBars(("chaos", "sensor")))
+    play(BuildBars(("chaos", "lamp", "sensor")))
 
     said = capsys.readouterr()
     assert said.out == ""
@@ -26,6 +28,7 @@ def test_without_a_terminal_each_step_is_a_line(capsys: pytest.CaptureFixture[st
         "sensor: built",
         "sensor: pushed",
         "chaos: failed",
+        "lamp: cached",
     ]
 
 
@@ -35,7 +38,7 @@ def test_on_a_terminal_each_service_has_a_bar(
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    play(BuildBars(("chaos", "sensor")))
+    play(BuildBars(("chaos", "lamp", "sensor")))
 
     said = capsys.readouterr()
     assert said.out == ""
