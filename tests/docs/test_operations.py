@@ -15,6 +15,7 @@ from towpath.reconcile.verdicts import Outcome
 from towpath.server.origin import FORGES
 
 ROOT = Path(__file__).parent.parent.parent
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 REMOTE = (ROOT / "docs" / "remote.md").read_text()
 SOURCE = ROOT / "src" / "towpath"
@@ -83,3 +84,36 @@ def test_every_forge_is_in_the_set_up_of_webhooks() -> None:
     rows = " ".join(table(REMOTE, "forge")).lower()
 
     assert [forge for forge in FORGES if forge not in rows] == []
+
+
+def stored() -> dict[str, str]:
+    """Every name below `.towpath` in the table of what is stored where -> what happens when it is lost."""
+    text = ARCHITECTURE[ARCHITECTURE.index("## What is stored where") :]
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")]
+    found: dict[str, str] = {}
+    for row in rows[1:]:
+        for name in re.findall(r"`((?!refs/)[\w./-]+)`", row[2]):
+            key = name.removeprefix(".towpath/")
+            found[key] = found.get(key, "") + row[3]
+    return found
+
+
+def test_everything_that_is_stored_is_in_the_table_of_what_is_lost_without_it() -> None:
+    code = "\n".join(path.read_text() for path in (SOURCE / "server").glob("*.py"))
+    names = set(re.findall(r'\bstate / "([\w.-]+)"', code))
+    files = re.findall(r'^\w*(?:FILE|DIRECTORY) = "([\w.-]+)"', code, re.MULTILINE)
+    # These are below others: of a registry's directory, and of `build`; `.gitignore` keeps git from looking.
+    names |= {*files} - {"notify.secret", "token.key", "engines"}
+
+    assert len(names) > 12
+    assert sorted(names - set(stored()) - {".gitignore"}) == []
+
+
+def test_the_backup_has_everything_that_must_last() -> None:
+    (command,) = re.findall(r"tar -czf towpath-backup.*?```", OPERATIONS, re.DOTALL)
+    backed_up = set(re.findall(r"\.towpath/([\w.-]+)", command))
+    must_last = {name for name, loss in stored().items() if "back it up" in loss}
+
+    assert backed_up == must_last
+    listed = table(OPERATIONS, "what")
+    assert [name for name in backed_up if not any(name in first for first in listed)] == []
