@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,12 +65,22 @@ def test_the_suite_is_a_program_of_its_own(tmp_path: Path) -> None:
     found = tmp_path / "results.json"
     with run_registry(tmp_path / "registry") as registry:
         argv = [sys.executable, "-m", "conformance.registry", "--url", f"http://{registry.host}", "--user", "admin"]
-        argv += ["--only", "image", "--json", str(found), "--password"]
+        argv += ["--only", "image", "--json", str(found)]
+        right = tmp_path / "password"
+        right.write_text("admin-secret\n")
+        own = {name: value for name, value in os.environ.items() if name != "REGISTRY_PASSWORD"}
         done = [
-            subprocess.run([*argv, password], cwd=TESTS, capture_output=True, text=True, check=False)
-            for password in ("admin-secret", "wrong")
+            subprocess.run([*argv, *more], cwd=TESTS, env=environment, capture_output=True, text=True, check=False)
+            for more, environment in (
+                (["--password-file", str(right)], own),
+                ([], {**own, "REGISTRY_PASSWORD": "wrong"}),
+                ([], own),
+                (["--password-file", str(tmp_path / "none")], own),
+            )
         ]
-    assert [one.returncode for one in done] == [0, 1], done[0].stdout + done[0].stderr
+    assert [one.returncode for one in done] == [0, 1, 2, 2], done[0].stdout + done[0].stderr
+    assert "--user admin has no password" in done[2].stderr
+    assert "cannot be read" in done[3].stderr
     assert "0 fail, 0 error" in done[0].stdout
     assert "status 401" in done[1].stdout or "401 Unauthorized" in done[1].stdout
     assert Results.from_json(json.loads(found.read_text())).problems(Outcome.PASS) == []
