@@ -228,7 +228,7 @@ class Server:
         """What is gone, and what is damaged."""
         usage = count_usage(await self.registry.collector.survey())
         left = sum(one.manifests for one in usage.repositories if one.repository != REPOSITORY)
-        return {"manifests": self._garbage - left, "damaged": len(await self.registry.verify())}
+        return {"manifests": self._garbage - left, "damaged": len((await self.registry.scrub.run()).damages)}
 
     async def _push_blob(self, repository: str, content: bytes) -> None:
         async def pieces() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever moment the power fails."""
+"""Files that are whole or absent, whatever moment the power fails; and writes that are whole or fail."""
 
 import os
 import tempfile
@@ -23,6 +23,13 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write everything, in as many pieces as the kernel takes. Raises OSError."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
 
 
 def sync_directory(directory: Path) -> None:

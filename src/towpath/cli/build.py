@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from towpath.aio.amounts import format_size
 from towpath.aio.clock import SystemClock
 from towpath.blueprint.model import ENGINES
 from towpath.build.host_base import host_platform
@@ -30,7 +31,6 @@ FAILED = 1
 # As many digits of a digest as tell images apart; the whole one is in the JSON.
 SHOWN_DIGEST = len("sha256:") + 12
 SHOWN_CHANGES = 3
-UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _print(result: Result, layout: Path | None) -> None:
             rows.append([name, tag, None, None, "failed", seconds])
         else:
             digest = str((run.descriptor or run.image.descriptor).digest)[:SHOWN_DIGEST]
-            rows.append([name, tag, digest, _format_size(run.image.size), _outcome(run), seconds])
+            rows.append([name, tag, digest, format_size(run.image.size), _outcome(run), seconds])
     print_table(["SERVICE", "TAG", "DIGEST", "SIZE", "RESULT", "SECONDS"], rows)
     for run in result.runs:
         for warning in run.image.warnings if run.image is not None else ():
@@ -181,7 +181,7 @@ def _print(result: Result, layout: Path | None) -> None:
     if result.pushed and result.exit_code == 0:
         sent = sum(run.sent for run in result.runs)
         where = result.found.order.snapshot.blueprint.registry
-        click.echo(f"\npushed to {where}: {_format_size(sent)} of layers sent")
+        click.echo(f"\npushed to {where}: {format_size(sent)} of layers sent")
 
 
 def _outcome(run: ServiceRun) -> str:
@@ -225,12 +225,3 @@ def _explain(error: Exception) -> str:
     if isinstance(error, TowpathError):
         return error.diagnostics()
     return f"unexpected failure ({type(error).__name__}): {error}"
-
-
-def _format_size(count: float) -> str:
-    """Bytes as registries show them: `2.7 MB`."""
-    for unit in UNITS:
-        if count < 1000 or unit == UNITS[-1]:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable: the last unit takes everything")

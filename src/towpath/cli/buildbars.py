@@ -9,9 +9,9 @@ from typing import Self
 
 import click
 from rich.console import Console
-from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from towpath.aio.amounts import format_size
 from towpath.ci.batch import Step
 
 _DONE = {Step.EXPORT: "exported", Step.BUILD: "built", Step.PUSH: "pushed"}
@@ -61,7 +61,7 @@ class BuildBars:
     def sent(self, service: str, count: int, /) -> None:
         """So many more bytes are on their way."""
         self._sent[service] += count
-        self._bars.update(self._tasks[service], sent=f"{decimal(self._sent[service])} sent")
+        self._bars.update(self._tasks[service], sent=f"{format_size(self._sent[service])} sent")
 
     def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
         """A step ended; the word is that of the table, which follows."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from towpath.observe.durations import format_duration
+from towpath.aio import amounts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -74,7 +74,7 @@ def wrapped(text: str, *, indent: int) -> str:
 
 def format_age(seconds: float | None) -> str:
     """An age as kubectl writes it: `45s`, `12m`, `3h`, `2d`; `-` for none."""
-    return "-" if seconds is None else format_duration(seconds)
+    return "-" if seconds is None else amounts.format_age(seconds)
 
 
 def _cell(value: object) -> Text:

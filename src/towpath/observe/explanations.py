@@ -7,12 +7,12 @@ Moments are in the evidence as a person reads them: in UTC, with their age.
 from collections.abc import Iterator
 from typing import Any
 
+from towpath.aio.amounts import format_age
 from towpath.aio.clock import format_rfc3339
 from towpath.blueprint.model import Blueprint
 from towpath.ci.report import Outcome
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
-from towpath.observe.durations import format_duration
 from towpath.observe.sources import Sources
 from towpath.reconcile.status import ApplicationStatus, ServiceStatus, Sync
 
@@ -141,7 +141,7 @@ def _since(moment: float, now: float) -> str:
 
 
 def _moment(moment: float, now: float) -> str:
-    return f"{format_rfc3339(moment)} ({format_duration(max(now - moment, 0.0))} ago)"
+    return f"{format_rfc3339(moment)} ({format_age(max(now - moment, 0.0))} ago)"
 
 
 def _finding(subject: str, state: str, reason: str, evidence: str, next_step: str) -> dict[str, str]:

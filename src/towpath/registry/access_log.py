@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 from towpath.aio.clock import format_rfc3339
+from towpath.aio.files import write_all
 from towpath.errors import UserError
 from towpath.registry.traffic import Passage
 
@@ -90,7 +91,7 @@ class AccessLog:
             lines.append(orjson.dumps({"dropped": self._dropped}, option=orjson.OPT_APPEND_NEWLINE))
         try:
             self._turn()
-            _write_all(self._descriptor, b"".join(lines))
+            write_all(self._descriptor, b"".join(lines))
         except OSError as error:
             if not self._failing:
                 log.warning("access log cannot be written (%s); lines are dropped until it can", error.strerror)
@@ -142,9 +143,3 @@ class AccessLog:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}") if self._path else Path()
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]

@@ -22,9 +22,7 @@ from towpath.aio.clock import Clock, SystemClock
 from towpath.aio.files import sync_directory
 from towpath.aio.tasks import Background
 from towpath.errors import UserError
-from towpath.oci.digest import Digest
 from towpath.registry.blobs import Blobs
-from towpath.registry.errors import DamagedContentError
 from towpath.registry.holdings import Holdings
 from towpath.registry.keeper.collection import Collector
 from towpath.registry.keeper.quota import Quota
@@ -151,18 +149,6 @@ class Registry:
         """Remove abandoned uploads; says how many."""
         disk, _, _, uploads = self._require()
         return await disk.run(partial(uploads.purge, older_than=self._clock.now() - self._upload_seconds))
-
-    async def verify(self) -> list[str]:
-        """Hash every blob, one after the other; the problems found, one line each."""
-        disk, catalog, files, _ = self._require()
-        problems = []
-        for text, size in catalog.blobs():
-            try:
-                await disk.run(partial(files.verify, Digest.parse(text), size))
-            except DamagedContentError as error:
-                log.error("%s", error.message)  # noqa: TRY400 - the trace says nothing that the message does not
-                problems.append(error.message)
-        return problems
 
     def _open(self) -> tuple[Catalog, BlobFiles, Uploads]:
         if self._root.exists() and not self._root.is_dir():

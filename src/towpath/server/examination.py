@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
+from towpath.aio.amounts import format_age
 from towpath.blueprint.model import Blueprint
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
-from towpath.observe.durations import format_duration
 from towpath.observe.sources import Sources
 from towpath.reconcile.status import Sync
 from towpath.server.artifacts import Artifacts
@@ -47,7 +47,7 @@ def _remote(sources: Sources) -> list[Check]:
         return [Check("remote", PROBLEM, reason, hint)]
     if status.last_success_at is None:
         return [Check("remote", WARNING, f"{status.url} has not answered yet", "wait a moment")]
-    age = format_duration(sources.clock.now() - status.last_success_at)
+    age = format_age(sources.clock.now() - status.last_success_at)
     hinted = "" if status.last_hint_at is not None else "; no webhook came since the start"
     return [Check("remote", OK, f"{status.url}, looked at {age} ago{hinted}")]
 

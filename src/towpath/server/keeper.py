@@ -9,11 +9,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from towpath.aio.amounts import format_age, format_size
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
 from towpath.blueprint.model import Blueprint, Keeping
 from towpath.errors import TowpathError
-from towpath.observe.durations import format_duration
 from towpath.registry.keeper.collection import Collected
 from towpath.registry.keeper.evidence import Evidence
 from towpath.registry.keeper.findings import Progress
@@ -22,7 +22,6 @@ from towpath.registry.keeper.policy import Policy
 from towpath.registry.keeper.quota import TOTAL, Quota
 from towpath.registry.keeper.repair import FindUpstream
 from towpath.registry.keeper.usage import Usage, count_usage
-from towpath.registry.keeper.words import format_size
 from towpath.registry.service import Registry
 from towpath.server.doctor import OK, PROBLEM, WARNING, Check
 
@@ -149,7 +148,7 @@ class Keeper:
             return Check("registry keeper", WARNING, f"does not collect daily: it may not see {plan.unseen}", step)
         if keeping.collects_daily:
             ended = self._registry.collector.find_last_end()
-            last = "" if ended is None else f", last {format_duration(self._clock.now() - ended)} ago"
+            last = "" if ended is None else f", last {format_age(self._clock.now() - ended)} ago"
             return Check("registry keeper", OK, f"collects daily{last}; {freed} could be freed")
         if plan.freed_bytes < WORTH_TELLING_BYTES:
             return Check("registry keeper", OK, f"{freed} could be freed")

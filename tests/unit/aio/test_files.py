@@ -1,8 +1,10 @@
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from towpath.aio.files import write_durably
+from towpath.aio.files import write_all, write_durably
 
 
 def test_a_file_is_replaced_with_its_mode_and_nothing_else_stays(tmp_path: Path) -> None:
@@ -24,3 +26,21 @@ def test_a_file_that_cannot_be_replaced_leaves_no_temporary_one(tmp_path: Path) 
         write_durably(path, b"content")
 
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_kernel_takes_in_pieces_is_written_whole() -> None:
+    reading, writing = os.pipe()
+    content = os.urandom(1_000_000)  # more than a pipe takes at once
+    received = bytearray()
+
+    def drain() -> None:
+        while piece := os.read(reading, 65536):
+            received.extend(piece)
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    write_all(writing, content)
+    os.close(writing)
+    reader.join()
+    os.close(reading)
+    assert received == content

@@ -43,5 +43,5 @@ def test_on_a_terminal_each_service_has_a_bar(
     said = capsys.readouterr()
     assert said.out == ""
     assert "pushed" in said.err
-    assert "1.5 kB sent" in said.err
+    assert "1.5 KiB sent" in said.err
     assert "sensor: built after" not in said.err

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from towpath.aio.amounts import format_size
 from towpath.cli.connected import connect, directory_option
 from towpath.cli.output import output_option, print_json, print_table, wrapped
 from towpath.errors import ConflictError
-from towpath.registry.keeper.words import format_size
 
 HEADERS = ["DECISION", "REPOSITORY", "TAG", "DIGEST", "SIZE", "REASON", "EVIDENCE"]
 SHOWN_DIGEST = len("sha256:") + 12

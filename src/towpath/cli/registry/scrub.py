@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from towpath.aio.amounts import format_size
 from towpath.cli.connected import connect, directory_option
 from towpath.cli.connection import Connection
 from towpath.cli.output import output_option, print_json, wrapped
 from towpath.errors import IntegrityError
-from towpath.registry.keeper.words import format_size
 
 PATH = "/registry/scrubs"
 POLL_SECONDS = 0.2

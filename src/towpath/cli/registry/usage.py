@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from towpath.aio.amounts import format_size
 from towpath.cli.connected import connect, directory_option
 from towpath.cli.output import output_option, print_json, print_table
-from towpath.registry.keeper.words import format_size
 
 HEADERS = ["REPOSITORY", "TAGS", "MANIFESTS", "BLOBS", "OWN", "SHARED"]
 

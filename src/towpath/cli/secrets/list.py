@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from towpath.aio.amounts import format_age
 from towpath.cli.connected import connect, directory_option
 from towpath.cli.output import output_option, print_json, print_table
-from towpath.observe.durations import format_duration
 
 
 @click.command("list")
@@ -27,7 +27,7 @@ def command(output: str, directory: Path) -> None:
             [
                 one["environment"],
                 one["account"],
-                format_duration(one["age_seconds"]),
+                format_age(one["age_seconds"]),
                 one["state"],
                 one["last_used"] or "-",
                 ",".join(one["namespaces"]) or "-",

@@ -13,11 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from towpath.aio.amounts import format_age
 from towpath.oci.tags import is_immutable
 from towpath.registry.keeper.evidence import Reason, Root, Roots, Why
 from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact, subject_of_tag
 from towpath.registry.keeper.policy import Policy
-from towpath.registry.keeper.words import format_age
 
 Key = tuple[str, str]
 

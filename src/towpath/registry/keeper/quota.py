@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from towpath.aio.amounts import format_size
 from towpath.oci.errors import ErrorCode
 from towpath.registry.errors import RegistryError
-from towpath.registry.keeper.words import format_size
 
 # A question to the catalog: a query with its values, and the one number that it answers.
 Ask = Callable[[str, tuple[object, ...]], int]

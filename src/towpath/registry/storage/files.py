@@ -118,14 +118,6 @@ class BlobFiles:
             )
         self._verified[digest] = opened.seen()
 
-    def verify(self, digest: Digest, size: int) -> None:
-        """Hash the whole file. Raises DamagedContentError."""
-        hasher = digest.hasher()
-        blob = self.open(digest, size=size)
-        for start in range(0, size, PIECE_BYTES):
-            hasher.update(blob.read(start, PIECE_BYTES))
-        self.conclude(digest, hasher, blob)
-
     def remove(self, digest: Digest) -> None:
         """Remove a blob; readers that have begun a piece still get it."""
         self._verified.pop(digest, None)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from towpath.aio.files import write_all
 from towpath.oci.digest import Digest, Hasher
 from towpath.oci.errors import ErrorCode
 from towpath.registry.errors import RegistryError
@@ -46,7 +47,7 @@ class Upload:
         try:
             with self._open(os.O_WRONLY | os.O_APPEND) as descriptor:
                 for piece in pieces:
-                    _write_all(descriptor, piece)
+                    write_all(descriptor, piece)
         except OSError:
             self.discard()
             raise
@@ -157,12 +158,6 @@ class Uploads:
         # The repository is part of the name, so that a session cannot be continued from another repository.
         key = hashlib.sha256(repository.encode()).hexdigest()[:16]
         return self._root / f"{key}-{session}"
-
-
-def _write_all(descriptor: int, piece: bytes) -> None:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _hash_file(descriptor: int, hasher: Hasher) -> Hasher:

@@ -229,7 +229,7 @@ def test_soon_after_a_start_no_unneeded_blob_goes_because_leases_were_forgotten(
     made = plan(facts_of(links=(lost,), started_at=NOW - 60))
 
     assert made.links == ()
-    assert "started 1m ago" in made.held_blobs[0][1].evidence
+    assert "started 60s ago" in made.held_blobs[0][1].evidence
 
 
 def test_soon_after_a_start_no_manifest_goes_because_leases_were_forgotten() -> None:
