@@ -2,7 +2,8 @@
 
 One directory bears all of them. After each restart: what was acknowledged is there and is what its digest says, every
 tag names an image that can be pulled whole, an upload that survived goes on where the server says, and no file lies
-about that the catalog does not know. `TOWPATH_FAULTS_SEED` chooses other moments, `TOWPATH_FAULTS_KILLS` how many.
+about that the catalog does not know, or that is of no upload. `TOWPATH_FAULTS_SEED` chooses other moments,
+`TOWPATH_FAULTS_KILLS` how many.
 """
 
 import contextlib
@@ -230,6 +231,11 @@ def check_files(root: Path) -> None:
     }
 
 
+def sessions_in(root: Path) -> set[str]:
+    """The uploads that lie there: what a file's name ends with."""
+    return {path.name.rpartition("-")[2] for path in (root / "uploads").iterdir()}
+
+
 def check_told(client: Client, told: Told, tags: list[str]) -> None:
     """Tags name what was acknowledged, or what was being set when the registry died; whole in any case."""
     for tag in tags:
@@ -268,22 +274,31 @@ def check_sessions(client: Client, told: Told) -> None:
 
 def test_no_kill_loses_what_was_acknowledged_or_leaves_a_file(nursery: Nursery, tmp_path: Path) -> None:
     root, told, chance = tmp_path / "registry", Told(), random.Random(SEED)  # noqa: S311 - repeatable on purpose
+    strays: set[str] = set()  # begun, and the kill came before the client was told
     for number in range(KILLS):
         # Every third life collects; its clock is a day later, so that all that was before is old.
         collects = number % 3 == 2
         act = "pushes" if collects else chance.choice(ACTS)
         told.blobs.clear()
         registry = nursery.start(root, skew=number * DAY if collects else 0.0, collect=collects)
+        if collects:
+            assert sessions_in(root) == set(), f"kill {number}: a day later all uploads are purged"
+            strays.clear()
         live_and_die(registry, act, told, chance)
         restarted = nursery.start(root)
         try:
             check_files(root)
+            known = {location.rpartition("/")[2] for location in told.sessions}
+            unknown = sessions_in(root) - known - strays
+            assert len(unknown) <= 1, f"uploads that nobody began: {unknown}"
+            strays |= unknown
             with Client(restarted) as client:
                 for digest, content in () if collects else told.blobs.items():
                     answer = client.ask("GET", f"/v2/{REPOSITORY}/blobs/{digest}")
                     assert (answer[0], answer[1] == content) == (200, True)
                 check_told(client, told, sorted({*told.tags, *told.attempted}))
                 check_sessions(client, told)
+            assert sessions_in(root) <= strays, "every upload has ended"
         except AssertionError as error:
             raise AssertionError(f"seed {SEED}, kill {number}, {act}, collecting {collects}: {error}") from error
         finally:
@@ -329,6 +344,7 @@ def test_an_index_is_never_without_its_entries_whatever_the_moment_of_a_kill(nur
         collecting.kill()
         restarted = nursery.start(root)
         check_files(root)
+        assert sessions_in(root) == set()
         with contextlib.closing(sqlite3.connect(root / "catalog.db")) as database:
             rows = database.execute("SELECT content FROM manifests WHERE media_type = ?", (media.OCI_INDEX,)).fetchall()
         with Client(restarted) as client:
