@@ -215,8 +215,11 @@ class HttpClient:
                 extensions={"sni_hostname": self._route.server_name} if self._route.server_name else None,
             )
             return Response(request.method, await engine.send(built, stream=True))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.InvalidURL)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            # A UnicodeError: a host or a header with a character that it cannot have.
+            unsent = isinstance(
+                error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.InvalidURL | UnicodeError
+            )
             raise UnreachableError(request.method, request.url, _describe(error), sent=not unsent) from error
 
     def _engine_for(self, url: str) -> "httpx.AsyncClient":

@@ -8,10 +8,12 @@ Rules, as client-go's:
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -117,7 +119,51 @@ class Entry:
             return ""
         if not isinstance(value, str):
             raise self.fault(f"{key} must be a string, not {type(value).__name__}")
+        if "\0" in value:
+            raise self.fault(f"{key} has a NUL character")
         return value
+
+    def items(self, key: str) -> list[Any]:
+        """A list. Raises KubeconfigError for any other type."""
+        value = self.body.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.fault(f"{key} must be a list, not {type(value).__name__}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings; numbers that somebody forgot to quote are strings too. Raises KubeconfigError."""
+        return tuple(self._plain(key, one) for one in self.items(key))
+
+    def mapping(self, key: str) -> Mapping[str, Any] | None:
+        """A mapping, if there is one. Raises KubeconfigError for any other type."""
+        value = self.body.get(key)
+        if value is not None and not isinstance(value, dict):
+            raise self.fault(f"{key} must be a mapping, not {type(value).__name__}")
+        return value
+
+    def address(self, key: str, *, schemes: tuple[str, ...]) -> str:
+        """A URL of one of these schemes, with a host and a port that can be. Raises KubeconfigError."""
+        value = self.text(key).rstrip("/")
+        # What stands before an @ may be a password.
+        shown = re.sub("//[^/@]*@", "//…@", value)
+        wrong = f"{key} must be an {' or '.join(schemes)} address, not {shown!r}"
+        try:
+            parts = urlsplit(value)
+            usable = bool(parts.hostname) and parts.port != 0
+        except ValueError as error:  # of a port or a bracket
+            raise self.fault(wrong) from error
+        # Only as it is written: others ask for `https://` to know whether TLS is spoken.
+        usable = usable and value.startswith(tuple(f"{scheme}://" for scheme in schemes))
+        if not usable or not value.isprintable() or " " in value:
+            raise self.fault(wrong)
+        return value
+
+    def _plain(self, key: str, value: object) -> str:
+        if not isinstance(value, str | int | float) or "\0" in str(value):
+            raise self.fault(f"{key} must be a list of strings, not of {type(value).__name__}")
+        return str(value)
 
     def flag(self, key: str) -> bool:
         """A boolean field. Raises KubeconfigError for any other type."""
@@ -179,9 +225,7 @@ def merge_kubeconfigs(configs: Iterable[Kubeconfig]) -> Kubeconfig:
 
 def parse_cluster(entry: Entry) -> Cluster:
     """A cluster entry. Raises KubeconfigError."""
-    server = entry.text("server").rstrip("/")
-    if not server.startswith(("https://", "http://")):
-        raise entry.fault(f"server must be an http or https address, not {server!r}")
+    server = entry.address("server", schemes=("http", "https"))
     authority = entry.data("certificate-authority-data")
     insecure = entry.flag("insecure-skip-tls-verify")
     if insecure and (authority or entry.text("certificate-authority")):
@@ -192,7 +236,7 @@ def parse_cluster(entry: Entry) -> Cluster:
         authority_file="" if authority else entry.path("certificate-authority"),
         insecure=insecure,
         tls_server_name=entry.text("tls-server-name"),
-        proxy_url=entry.text("proxy-url"),
+        proxy_url=entry.address("proxy-url", schemes=("http", "https")) if entry.text("proxy-url") else "",
     )
 
 
@@ -205,15 +249,12 @@ def parse_user(entry: Entry) -> User:
     key_file = "" if key else entry.path("client-key")
     if bool(certificate or certificate_file) != bool(key or key_file):
         raise entry.fault("client-certificate and client-key belong together")
-    groups = entry.body.get("as-groups") or []
-    if not isinstance(groups, list):
-        raise entry.fault("as-groups must be a list")
-    extra = entry.body.get("as-user-extra") or {}
-    if not isinstance(extra, dict) or not all(isinstance(values, list) for values in extra.values()):
-        raise entry.fault("as-user-extra must be a mapping of lists")
+    groups = entry.texts("as-groups")
+    reasons = Entry(entry.name, entry.source, entry.mapping("as-user-extra") or {})
+    extra = {str(name): reasons.texts(name) for name in reasons.body}
     if (groups or extra or entry.text("as-uid")) and not entry.text("as"):
         raise entry.fault("as-uid, as-groups and as-user-extra need `as`: whom to act as")
-    plugin = entry.body.get("exec")
+    plugin = entry.mapping("exec")
     token_file = entry.path("tokenFile")
     return User(
         # client-go: a token file wins, because it can be rotated.
@@ -225,11 +266,11 @@ def parse_user(entry: Entry) -> User:
         certificate_file=certificate_file,
         key=key,
         key_file=key_file,
-        exec=_parse_exec(Entry(entry.name, entry.source, plugin), entry) if isinstance(plugin, dict) else None,
+        exec=_parse_exec(Entry(entry.name, entry.source, plugin), entry) if plugin is not None else None,
         impersonate=entry.text("as"),
         impersonate_uid=entry.text("as-uid"),
-        impersonate_groups=tuple(map(str, groups)),
-        impersonate_extra={str(name): tuple(map(str, values)) for name, values in extra.items()},
+        impersonate_groups=groups,
+        impersonate_extra=extra,
     )
 
 
@@ -245,15 +286,24 @@ def _parse_exec(plugin: Entry, user: Entry) -> ExecPlugin:
     # A name with a slash is a path, relative to the file; a bare name is looked up on PATH (client-go does the same).
     if "/" in command:
         command = plugin.path("command")
-    env = {str(one.get("name")): str(one.get("value", "")) for one in plugin.body.get("env") or []}
     return ExecPlugin(
         api_version=version,
         command=command,
-        args=tuple(map(str, plugin.body.get("args") or [])),
-        env=env,
+        args=plugin.texts("args"),
+        env=dict(_parse_variable(plugin, item) for item in plugin.items("env")),
         provide_cluster_info=plugin.flag("provideClusterInfo"),
         install_hint=plugin.text("installHint").strip(),
     )
+
+
+def _parse_variable(plugin: Entry, item: object) -> tuple[str, str]:
+    if not isinstance(item, dict):
+        raise plugin.fault(f"exec.env must be a list of names and values, not of {type(item).__name__}")
+    variable = Entry(plugin.name, plugin.source, item)
+    name = variable.text("name")
+    if not name or "=" in name:
+        raise plugin.fault(f"exec.env has a variable without a name that can be: {name!r}")
+    return name, variable.text("value")
 
 
 def _entries(document: Mapping[str, Any], plural: str, singular: str, source: str) -> dict[str, Entry]:
@@ -264,7 +314,9 @@ def _entries(document: Mapping[str, Any], plural: str, singular: str, source: st
     for item in listed:
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             raise KubeconfigError(f"{source}: kubeconfig cannot be read (BadKubeconfig): {plural} has an unnamed entry")
-        body = item.get(singular) or {}
+        body = item.get(singular)
+        if body is None:
+            body = {}
         if not isinstance(body, dict):
             raise KubeconfigError(f"{source}: {plural} entry {item['name']!r} is malformed (BadKubeconfig)")
         found.setdefault(item["name"], Entry(item["name"], source, body))
@@ -278,7 +330,9 @@ def _find(entries: Mapping[str, Entry], what: str, name: str) -> Entry:
 
 
 def _choices(entries: Mapping[str, Entry]) -> str:
-    return f"choose one of: {', '.join(sorted(entries))}" if entries else "the file has none"
+    if entries:
+        return f"choose one of: {', '.join(sorted(entries))}"
+    return "write one into the file, or name another file: kubectl config view shows what kubectl uses"
 
 
 def _problem(error: yaml.YAMLError) -> str:

@@ -157,11 +157,19 @@ def test_the_cause_is_told_and_not_how_it_was_wrapped() -> None:
     assert _describe(TimeoutError()) == "TimeoutError"
 
 
-@pytest.mark.parametrize("url", ["http://[", "http://", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize("url", ["http://[", "http://", "https://xn--a", "ftp://127.0.0.1/x"])
 async def test_an_impossible_address_is_our_error(url: str) -> None:
     client = HttpClient(clock=RecordingClock())
     with pytest.raises(UnreachableError):
         await client.send(Request("GET", url))
+    await client.close()
+
+
+async def test_a_header_that_cannot_be_sent_is_our_error_and_is_not_shown() -> None:
+    client = HttpClient(clock=RecordingClock())
+    with pytest.raises(UnreachableError) as caught:
+        await client.send(Request("GET", "http://127.0.0.1:1/", {"Authorization": "Bearer s3crét"}))
+    assert "s3cr" not in str(caught.value)
     await client.close()
 
 

@@ -134,9 +134,40 @@ def test_a_bad_entry_hurts_only_who_selects_it() -> None:
         config.select("bad")
 
 
+PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "x"}
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
+        (document(user={"exec": "foo"}), "exec must be a mapping, not str"),
+        (document(user={"exec": []}), "exec must be a mapping, not list"),
+        (document(user={"exec": {}}), "command is missing"),
+        (document(user={"exec": {**PLUGIN, "args": 5}}), "args must be a list, not int"),
+        (document(user={"exec": {**PLUGIN, "args": "get"}}), "args must be a list, not str"),
+        (document(user={"exec": {**PLUGIN, "args": [{"a": 1}]}}), "args must be a list of strings, not of dict"),
+        (document(user={"exec": {**PLUGIN, "args": [None]}}), "args must be a list of strings, not of NoneType"),
+        (document(user={"exec": {**PLUGIN, "args": ["a\0"]}}), "args must be a list of strings"),
+        (document(user={"exec": {**PLUGIN, "command": "a\0"}}), "command has a NUL character"),
+        (document(user={"exec": {**PLUGIN, "env": ["x"]}}), "exec.env must be a list of names and values, not of str"),
+        (document(user={"exec": {**PLUGIN, "env": {"A": "b"}}}), "env must be a list, not dict"),
+        (document(user={"exec": {**PLUGIN, "env": [{"value": "b"}]}}), "variable without a name"),
+        (document(user={"exec": {**PLUGIN, "env": [{"name": "A=B"}]}}), "variable without a name"),
+        (document(user={"exec": {**PLUGIN, "env": [{"name": "A", "value": ["b"]}]}}), "value must be a string"),
+        (document(user={"as": "jane", "as-groups": [{"a": 1}]}), "as-groups must be a list of strings"),
+        (document(user={"as": "jane", "as-user-extra": {"reason": [[]]}}), "reason must be a list of strings"),
+        (document(users=[{"name": "me", "user": 0}]), "entry 'me' is malformed"),
+        (document(cluster={"proxy-url": "socks4:::bad"}), "proxy-url must be an http or https address"),
+        (document(cluster={"proxy-url": "socks5://p.lan:1"}), "proxy-url must be an http or https address"),
+        (document(cluster={"proxy-url": "http://p.lan:x"}), "proxy-url must be .* not 'http://p.lan:x'"),
+        (document(cluster={"server": "https://10.0.0.1:sixtyfour"}), "server must be .* not 'https://10.0.0.1:sixty"),
+        (document(cluster={"server": "https://10.0.0.1:99999"}), "server must be .* not 'https://10.0.0.1:99999'"),
+        (document(cluster={"server": "https://10.0.0.1:0"}), "server must be an http or https address"),
+        (document(cluster={"server": "https://:6443"}), "server must be an http or https address"),
+        (document(cluster={"server": "https://[::1"}), "server must be an http or https address"),
+        (document(cluster={"server": "HTTPS://10.0.0.1"}), "server must be an http or https address"),
+        (document(cluster={"server": "https://a b"}), "server must be an http or https address"),
+        (document(cluster={"server": ["https://a"]}), "server must be a string, not list"),
         (b"a: [1", r"config:1: kubeconfig cannot be read \(BadYaml\)"),
         (b"- a", "expected a mapping"),
         (b"clusters: 5", "clusters must be a list"),
@@ -150,7 +181,7 @@ def test_a_bad_entry_hurts_only_who_selects_it() -> None:
         (document(user={"auth-provider": {"name": "gcp"}}), "use an exec plugin"),
         (document(user={"exec": {"apiVersion": "client.authentication.k8s.io/v1"}}), "command is missing"),
         (document(user={"exec": {"command": "x", "apiVersion": "v0"}}), "'v0' is not known"),
-        (document(user={"as-groups": "x"}), "as-groups must be a list"),
+        (document(user={"as-groups": "x"}), "as-groups must be a list, not str"),
         (
             document(
                 user={
@@ -168,6 +199,18 @@ def test_a_bad_entry_hurts_only_who_selects_it() -> None:
 def test_what_is_wrong_is_said(content: bytes, text: str) -> None:
     with pytest.raises(KubeconfigError, match=text):
         parse(content).select()
+
+
+def test_a_proxy_s_password_is_not_in_the_error() -> None:
+    with pytest.raises(KubeconfigError, match="proxy-url must be") as caught:
+        parse(document(cluster={"proxy-url": "http://me:s3cret@proxy.lan:port"})).select()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_file_without_contexts_says_what_to_do() -> None:
+    with pytest.raises(KubeconfigError, match="no context 'lab'") as caught:
+        parse(document(contexts=[])).select()
+    assert "write one into the file, or name another" in caught.value.hint
 
 
 def test_no_secret_shows_in_a_representation() -> None:
