@@ -70,7 +70,8 @@ class Request:
 
     `repeat=False` is for a request that must reach the peer once at most: part of its body may have had its effect.
     `idempotent` says so where the method does not, `retried` names the statuses where the usual ones do not fit, and
-    `timeout_seconds` replaces the client's for this request. A header with several values is sent several times.
+    `timeout_seconds` and `attempts` replace the client's for this request. A header with several values is sent several
+    times.
     """
 
     method: str
@@ -82,6 +83,7 @@ class Request:
     idempotent: bool | None = None
     retried: frozenset[int] | None = None
     timeout_seconds: float | None = None
+    attempts: int | None = None
 
     @property
     def is_idempotent(self) -> bool:
@@ -170,8 +172,9 @@ class HttpClient:
         Raises:
             UnreachableError: no attempt became a response.
         """
-        for attempt in range(1, self._attempts + 1):
-            last = attempt == self._attempts
+        attempts = request.attempts or self._attempts
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
             try:
                 response = await self._send_once(request)
             except UnreachableError as error:

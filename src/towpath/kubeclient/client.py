@@ -141,8 +141,11 @@ class KubernetesClient:
                 yield piece
 
     async def version(self) -> Object:
-        """The server's version document: `gitVersion`, `major`, `minor`, …. Raises ApiError."""
-        return parse_object((await self._transport.send(PreparedRequest("GET", "/version"))).content)
+        """The server's version document: `gitVersion`, `major`, `minor`, …. Raises ApiError.
+
+        One attempt: who asks wants to know whether the server answers, and if not, why.
+        """
+        return parse_object((await self._transport.send(PreparedRequest("GET", "/version", attempts=1))).content)
 
     async def close(self) -> None:
         """Close all connections; watches end."""

@@ -25,7 +25,10 @@ PAGE_SIZE = 500
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest:
-    """One request. `repeatable`: doing it twice has the effect of doing it once, so it may be sent again."""
+    """One request. `repeatable`: doing it twice has the effect of doing it once, so it may be sent again.
+
+    `attempts` is how often at most, where that is not for the transport to say.
+    """
 
     method: str
     path: str
@@ -34,6 +37,7 @@ class PreparedRequest:
     content_type: str = JSON
     repeatable: bool = True
     flow: str = ""  # what shares one place in the queue of requests: the namespace
+    attempts: int | None = None
 
     @property
     def target(self) -> str:

@@ -120,6 +120,7 @@ class Transport:
             idempotent=prepared.repeatable,
             retried=RETRIED_READING if prepared.method == "GET" else RETRIED_WRITING,
             timeout_seconds=timeout_seconds,
+            attempts=prepared.attempts,
         )
         try:
             response = await (await self._connect(credentials)).send(request)

@@ -65,7 +65,23 @@ async def test_a_cluster_that_does_not_answer_keeps_nobody_from_starting(caplog:
     await cluster.close()
 
     assert (check.check, check.state) == ("cluster", "problem")
+    assert "connection refused" in check.evidence
     assert "is tried for ever" in caplog.text
+    assert "connection refused" in caplog.text
+
+
+async def test_an_address_that_cannot_be_is_named_as_the_cause() -> None:
+    cluster = cluster_at("https://xn--a")
+    (check,) = await cluster.examine("")
+    await cluster.close()
+
+    assert (check.state, "Codepoint" in check.evidence) == ("problem", True)
+
+
+async def test_a_cluster_that_is_overloaded_is_reported_in_its_own_words_at_once() -> None:
+    busy = JSONResponse({"kind": "Status", "reason": "ServiceUnavailable", "message": "etcd is away"}, 503)
+    async with serve_peer({"GET /version": busy}) as peer:
+        assert await examine(peer, "") == {"cluster": ("problem", "etcd is away")}
 
 
 async def test_nodes_elsewhere_and_of_another_kind_are_found() -> None:
