@@ -1,4 +1,7 @@
-"""Dockerfiles by real engines: buildah, podman and BuildKit build the same service, and all end in ordinary images."""
+"""Dockerfiles by real engines: buildah, podman and BuildKit build the same service, and all end in ordinary images.
+
+docker only where it is asked for, because it works in the store of the user's own daemon: `TOWPATH_JUDGE_DOCKER=1`.
+"""
 
 import asyncio
 import contextlib
@@ -143,9 +146,11 @@ def buildkit(root: Path) -> Iterator[str]:
             daemon.communicate()
 
 
-@pytest.fixture(params=["buildah", "podman", "buildkit"])
+@pytest.fixture(params=["buildah", "podman", "buildkit", "docker"])
 def engine(request: pytest.FixtureRequest) -> str:
     name: str = request.param
+    if name == "docker" and os.environ.get("TOWPATH_JUDGE_DOCKER") != "1":
+        pytest.skip("NOT RUN: docker is judged only with TOWPATH_JUDGE_DOCKER=1, in its daemon's own store")
     if name != "buildkit":
         require(name)
     return name
