@@ -11,6 +11,7 @@ import pytest
 from conformance.registry.document import format_registry
 from contract.conformance import format_conformance
 from contract.node_conformance import format_nodes
+from fakes.foreign import not_run
 from towpath.kubeclient.kubeconfig import Target
 from towpath.kubeclient.target import load_target
 
@@ -38,7 +39,7 @@ def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         with running_control_plane(tmp_path_factory.mktemp("kubernetes")) as plane:
             yield load_target(plane.kubeconfig, environ={})
     except NotBuildableError as error:
-        pytest.skip(f"NOT RUN: needs a real Kubernetes: {error}")
+        not_run(f"needs a real Kubernetes: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -51,16 +52,15 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Node]":
     there is no kube-proxy and no DNS, so nothing answers at a Service's name or cluster IP: use `kubectl port-forward`,
     or the pods' addresses. `kubectl logs` and `exec` work. `node.log("kubelet")` says what went wrong.
     """
-    from kubernetes.build import NotBuildableError, ensure_built
     from kubernetes.control_plane import running_control_plane
     from kubernetes.node.confinement import NodeNotRunnableError, require_runnable
     from kubernetes.node.running import running_node
 
     try:
         require_runnable()
-        ensure_built()
-    except (NodeNotRunnableError, NotBuildableError) as error:
-        pytest.skip(f"NOT RUN: needs a node of its own: {error}")
+    except NodeNotRunnableError as error:
+        not_run(f"needs a node of its own: {error}")
+    require_built()
     with (
         running_control_plane(tmp_path_factory.mktemp("node-plane")) as plane,
         running_node(plane, tmp_path_factory.mktemp("node")) as running,
@@ -71,15 +71,20 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Node]":
 @pytest.fixture(scope="session")
 def control_plane_binary() -> Path:
     """The binary with all components."""
+    return require_built()
+
+
+def require_built() -> Path:
+    """The binary with all components, built if need be and if nobody minds; else the tests are reported as not run."""
     from kubernetes.build import NotBuildableError, ensure_built, find_built
 
     if os.environ.get("KUBECONFIG") and find_built() is None:
-        # Who brings a cluster is not made to compile another one for half an hour, unasked.
-        pytest.skip("NOT RUN: needs a control plane of its own, beside your cluster: `make kubernetes` builds it")
+        # Who brings a cluster is not made to compile another one, unasked.
+        not_run("needs a control plane of its own, beside your cluster: `make kubernetes` builds it")
     try:
         return ensure_built()
     except NotBuildableError as error:
-        pytest.skip(f"NOT RUN: needs a control plane of its own: {error}")
+        not_run(f"needs a control plane of its own: {error}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,11 +93,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What differs on purpose must fail on the embedded cluster: that it passes there would be news."""
+    """What differs on purpose must fail on the embedded cluster, in the way that is claimed: else it would be news."""
     for item in items:
         differs = item.get_closest_marker("differs")
         if differs is not None and not item.get_closest_marker("kubernetes"):
-            item.add_marker(pytest.mark.xfail(reason=differs.args[0], strict=True, run=True))
+            raises = differs.kwargs["raises"]
+            item.add_marker(pytest.mark.xfail(reason=differs.args[0], raises=raises, strict=True, run=True))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

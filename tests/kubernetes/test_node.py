@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.foreign import not_run
 from fakes.kubectl import Kubectl
 from kubernetes.node.confinement import (
     CGROUPS,
@@ -120,7 +121,7 @@ def test_a_killed_test_run_leaves_no_process_no_address_and_no_group(
     try:
         require_runnable()
     except NodeNotRunnableError as error:
-        pytest.skip(f"NOT RUN: needs a node of its own: {error}")
+        not_run(f"needs a node of its own: {error}")
     path = os.pathsep.join(entry for entry in sys.path if entry)
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],
@@ -143,7 +144,7 @@ def test_a_node_that_cannot_be_made_says_why_and_leaves_nothing(tmp_path: Path) 
     try:
         require_runnable()
     except NodeNotRunnableError as error:
-        pytest.skip(f"NOT RUN: needs a node of its own: {error}")
+        not_run(f"needs a node of its own: {error}")
     groups = make_groups(f"{os.getpid()}-broken")
     settings = tmp_path / "settings.json"
     told = {"owner": os.getpid(), "directory": str(tmp_path), "link": "tpn-broken", "address": "no-address"}
