@@ -1,4 +1,7 @@
-"""Carries out operations on two clusters and compares what they answer and what they then hold."""
+"""Carries out operations on two clusters and compares what they answer and what they then hold.
+
+Versions are other numbers on each cluster; whether a write gave an object a new one is compared.
+"""
 
 import json
 from dataclasses import dataclass
@@ -25,9 +28,27 @@ class Outcome:
         return self.error or json.dumps(self.object, indent=1, sort_keys=True)
 
 
-async def carry_out(client: ResourceClient, operation: Operation) -> Outcome:
+class Side:
+    """One of the clusters, and the version that each object had when it was last seen."""
+
+    def __init__(self, client: ResourceClient) -> None:
+        self.client = client
+        self._versions: dict[str, str] = {}
+
+    def normalise(self, obj: Object) -> Object:
+        """The object without what must differ, and with `same` or `new` for its version."""
+        metadata = obj["metadata"]
+        uid, version = metadata.get("uid", ""), metadata.get("resourceVersion")
+        new = normalise(obj)
+        if version:
+            new["metadata"]["resourceVersion"] = "same" if self._versions.get(uid) == version else "new"
+            self._versions[uid] = version
+        return new
+
+
+async def carry_out(side: Side, operation: Operation) -> Outcome:
     """Do it, and normalise what comes of it."""
-    one = operation
+    one, client, normalise = operation, side.client, side.normalise
     try:
         match one.verb:
             case "create":
@@ -45,22 +66,22 @@ async def carry_out(client: ResourceClient, operation: Operation) -> Outcome:
         return Outcome(error=_describe(error))
 
 
-async def contents(client: ResourceClient) -> dict[str, Object]:
+async def contents(side: Side) -> dict[str, Object]:
     """Everything of the kinds in play, normalised, by kind and name, but for what controllers put into a namespace."""
     found: dict[str, Object] = {}
     for gvk in KINDS:
-        for obj in (await client.list(gvk, NAMESPACE)).items:
+        for obj in (await side.client.list(gvk, NAMESPACE)).items:
             if obj["metadata"]["name"] not in FURNITURE:
-                found[f"{gvk.kind}/{obj['metadata']['name']}"] = normalise(obj)
+                found[f"{gvk.kind}/{obj['metadata']['name']}"] = side.normalise(obj)
     return found
 
 
 def normalise(obj: Object) -> Object:
-    """The object without what must differ: identity, versions, times, addresses and ports that a cluster hands out."""
+    """The object without what must differ: identity, times, addresses and ports that a cluster hands out."""
     new = clone(obj)
     metadata = new.get("metadata", {})
     uid = metadata.get("uid", "")
-    for field in ("uid", "creationTimestamp", "resourceVersion", "deletionTimestamp"):
+    for field in ("uid", "creationTimestamp", "deletionTimestamp"):
         if field in metadata:
             metadata[field] = PLACEHOLDER
     for entry in metadata.get("managedFields", []):

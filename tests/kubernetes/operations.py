@@ -24,6 +24,9 @@ SERVICE_ACCOUNT = GVK("", "v1", "ServiceAccount")
 KINDS = (CONFIG_MAP, SECRET, SERVICE, DEPLOYMENT, STATEFUL_SET, JOB, ROLE, SERVICE_ACCOUNT)
 # Never set to null: what is then left is refused by both with many causes, or is a zero value (docs/conformance.md).
 REQUIRED = frozenset({"spec", "rules", "template", "selector", "containers", "serviceName"})
+# The length of a sequence: of operations on two clusters, of configurations beside upstream's field manager.
+STEPS = 40
+CONFIGURATIONS = 60
 MANAGERS = ("alice", "bob", "towpath")
 
 

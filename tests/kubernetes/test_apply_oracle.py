@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kubernetes.operations import KINDS, Generator
+from kubernetes.operations import CONFIGURATIONS, KINDS, Generator
 from towpath.kube.apply import apply
 from towpath.kube.apply.reset import reset_fields
 from towpath.kube.apply.zero import zero_object
@@ -25,7 +25,6 @@ from towpath.kube.schema import Schema
 pytestmark = pytest.mark.kubernetes
 SCHEMA = Schema.load(files("towpath.kube").joinpath("schema.json.gz").read_bytes())
 TIME = "2026-01-31T09:30:00Z"
-STEPS = 60
 UNTRACKED = frozenset({"status", "unknown", "stringData"})
 
 
@@ -93,7 +92,7 @@ def test_apply_does_what_upstream_does(seed: int, oracle: Oracle) -> None:
     gvk = generator.pick(*KINDS)
     live: Object | None = None
     applied = 0
-    for step in range(STEPS):
+    for step in range(CONFIGURATIONS):
         whole = generator.object(gvk, "one")
         config = prune(generator, {key: value for key, value in whole.items() if key not in UNTRACKED})
         if any(problem.kind is ProblemKind.VALUE for problem in SCHEMA.problems(config)):
@@ -110,4 +109,4 @@ def test_apply_does_what_upstream_does(seed: int, oracle: Oracle) -> None:
         assert "object" in theirs, f"{told}: {theirs}"
         assert without_times(ours) == without_times(theirs["object"]), told
         live, applied = ours, applied + 1
-    assert applied > STEPS / 4, "too many refusals to have tested much"
+    assert applied > CONFIGURATIONS / 4, "too many refusals to have tested much"

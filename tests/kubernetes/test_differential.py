@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-from kubernetes.differential import carry_out, contents, differences
-from kubernetes.operations import KINDS, NAMESPACE, Generator
+from kubernetes.differential import Side, carry_out, contents, differences
+from kubernetes.operations import KINDS, NAMESPACE, STEPS, Generator
 from towpath.aio.clock import SystemClock
 from towpath.cluster.client import EmbeddedClient
 from towpath.cluster.kernel import Kernel
@@ -25,7 +25,6 @@ from towpath.reconcile.ports import ResourceClient
 
 pytestmark = pytest.mark.kubernetes
 SETUP = WriteOptions(field_manager="setup")
-STEPS = 40
 first, _, last = os.environ.get("DIFFERENTIAL_SEEDS", "1-50").partition("-")
 SEEDS = range(int(first), int(last or first) + 1)
 
@@ -70,12 +69,13 @@ async def test_both_clusters_answer_alike_and_hold_the_same(
     seed: int, real: KubernetesClient, embedded: EmbeddedClient
 ) -> None:
     generator = Generator(seed)
+    their_side, our_side = Side(real), Side(embedded)
     for step in range(STEPS):
         operation = generator.operation()
-        theirs, ours = await carry_out(real, operation), await carry_out(embedded, operation)
+        theirs, ours = await carry_out(their_side, operation), await carry_out(our_side, operation)
         told = f"seed {seed}, step {step}: {operation}"
         if theirs.object is not None and ours.object is not None:
             assert not differences(theirs.object, ours.object), told
         else:
             assert theirs.text() == ours.text(), told
-    assert not differences(await contents(real), await contents(embedded)), f"seed {seed}: what the clusters hold"
+    assert not differences(await contents(their_side), await contents(our_side)), f"seed {seed}: what the clusters hold"

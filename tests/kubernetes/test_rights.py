@@ -30,8 +30,10 @@ class Granted:
         return self.lab.run("kubectl", kubeconfig, *arguments, expect=expect, stdin=stdin)
 
     def can(self, *arguments: str) -> bool:
-        """Whether the account may."""
-        return self.kubectl("auth", "can-i", *arguments, ACCOUNT, expect=None).out.strip() == "yes"
+        """Whether the account may; that kubectl fails is no answer."""
+        answer = self.kubectl("auth", "can-i", *arguments, ACCOUNT, expect=None)
+        assert answer.out.strip() in {"yes", "no"}, answer.text
+        return answer.out.strip() == "yes"
 
 
 @pytest.fixture(scope="module")
