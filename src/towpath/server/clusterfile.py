@@ -2,6 +2,8 @@
 
 `towpath up --kubeconfig FILE` need be said once; the context is pinned at that moment, so that a later `kubectl config
 use-context` moves nobody's production. `--embedded` goes back. What is in the kubeconfig is never copied.
+
+A choice is remembered when the platform has started with it: one that fails leaves the earlier one as it was.
 """
 
 import json
@@ -11,38 +13,57 @@ from pathlib import Path
 
 from towpath.aio.files import write_durably
 from towpath.config import OutsideCluster, Settings
-from towpath.errors import UserError
+from towpath.errors import TowpathError, UserError
+from towpath.kubeclient.kubeconfig import KubeconfigError
 from towpath.kubeclient.target import load_target
 
 CLUSTER_FILE = "cluster.json"
 FORMAT = 1
+GO_BACK = "name another with --kubeconfig FILE, or go back to the embedded cluster: towpath up --embedded"
 
 
 def recall_cluster(settings: Settings) -> Settings:
-    """The same settings with the cluster of an earlier start where none is named; one that is named is remembered.
+    """The same settings with the cluster of an earlier start where none is named; one that is named gets its context.
 
     Raises:
         UserError: the file is damaged, or the kubeconfig cannot be used.
     """
-    path = settings.state / CLUSTER_FILE
     if settings.embedded:
-        path.unlink(missing_ok=True)
         return settings
     if settings.outside is None:
         return replace(settings, outside=find_cluster(settings.state))
     if settings.outside.kubeconfig is None:
         return settings  # a pod's own: nothing to remember, and what a person chose before stays as it is
-    kubeconfig = settings.outside.kubeconfig.absolute()
+    # Without `..`. A file that is itself a link stays one: whoever links another there means that other.
+    kubeconfig = settings.outside.kubeconfig.parent.resolve() / settings.outside.kubeconfig.name
     context = load_target(kubeconfig, context=settings.outside.context, environ={}).name
-    outside = replace(settings.outside, kubeconfig=kubeconfig, context=context)
+    return replace(settings, outside=replace(settings.outside, kubeconfig=kubeconfig, context=context))
+
+
+def remember_cluster(settings: Settings) -> None:
+    """Have later starts choose as these settings do, which `recall_cluster` has completed. Raises OSError."""
+    path = settings.state / CLUSTER_FILE
+    outside = settings.outside
+    if settings.embedded:
+        path.unlink(missing_ok=True)
+    if outside is None or outside.kubeconfig is None:
+        return
     document = {
         "version": FORMAT,
-        "kubeconfig": os.fspath(kubeconfig),
-        "context": context,
+        "kubeconfig": os.fspath(outside.kubeconfig),
+        "context": outside.context,
         "namespace": outside.namespace,
     }
-    write_durably(path, json.dumps(document, indent=2).encode() + b"\n", mode=0o600)
-    return replace(settings, outside=outside)
+    content = json.dumps(document, indent=2).encode() + b"\n"
+    if not path.exists() or path.read_bytes() != content:
+        write_durably(path, content, mode=0o600)
+
+
+def explain_remembered(settings: Settings, error: TowpathError) -> None:
+    """Complete the hint of a start that failed for its kubeconfig, where that was not named for this start."""
+    if isinstance(error, KubeconfigError) and settings.outside is None and not settings.embedded:
+        told = f"an earlier start named this cluster; {GO_BACK}"
+        error.hint = f"{error.hint}; {told}" if error.hint else told
 
 
 def find_cluster(state: Path) -> OutsideCluster | None:
@@ -51,13 +72,11 @@ def find_cluster(state: Path) -> OutsideCluster | None:
     try:
         document = json.loads(path.read_text())
         if document["version"] != FORMAT:
-            raise UserError(f"{path} cannot be read (Version): {document['version']}, expected {FORMAT}")
+            raise UserError(f"{path} cannot be read (Version): {document['version']}, expected {FORMAT}", hint=GO_BACK)
         return OutsideCluster(
             Path(document["kubeconfig"]), context=str(document["context"]), namespace=str(document["namespace"])
         )
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} cannot be read (Damaged): {error}", hint="move it away, and name the cluster with --kubeconfig"
-        ) from error
+        raise UserError(f"{path} cannot be read (Damaged): {error}", hint=GO_BACK) from error

@@ -17,7 +17,7 @@ from towpath.aio.clock import SystemClock
 from towpath.config import Settings
 from towpath.errors import TowpathError
 from towpath.server.allocation import keep_memory_small
-from towpath.server.clusterfile import recall_cluster
+from towpath.server.clusterfile import explain_remembered, recall_cluster, remember_cluster
 from towpath.server.remotefile import recall_remote
 from towpath.server.runfile import Lock, RunInfo, remove_run_info, write_run_info
 
@@ -54,10 +54,14 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
     logging.getLogger("httpx").setLevel(logging.WARNING)
     settings.state.mkdir(mode=0o700, exist_ok=True)
     with Lock(settings.state):
-        settings = recall_cluster(recall_remote(settings))
+        asked, settings = settings, recall_cluster(recall_remote(settings))
         keep_memory_small()
         _watch_children_cheaply()
-        asyncio.run(_run(settings, on_ready, started))
+        try:
+            asyncio.run(_run(settings, on_ready, started))
+        except TowpathError as error:
+            explain_remembered(asked, error)
+            raise
 
 
 def _watch_children_cheaply() -> None:
@@ -82,6 +86,7 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
         platform = Platform(settings, clock=SystemClock())
         try:
             endpoints = await platform.start()
+            remember_cluster(settings)
             tls = platform.encryption
             info = RunInfo(
                 os.getpid(),

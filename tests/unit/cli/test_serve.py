@@ -1,5 +1,6 @@
 """`towpath serve`, and the options of `up` that name a cluster."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,22 @@ def test_an_address_is_a_host_as_images_name_it(root: Path, type_: Type, verb: s
     said = type_(verb, "--advertise", address, "-C", str(root))
 
     assert (said.code, "is no HOST[:PORT]" in said.err) == (2, True)
+
+
+def test_a_cluster_whose_authority_cannot_be_read_is_not_remembered(root: Path, kubeconfig: Path, type_: Type) -> None:
+    text = kubeconfig.read_text().replace("{server: 'http:", "{certificate-authority: lost.crt, server: 'https:")
+    kubeconfig.write_text(text)
+    options = ("--port", "0", "--kube-port", "0", "-C", str(root))
+    said = type_("up", "--kubeconfig", str(kubeconfig), *options)
+
+    assert (said.code, "lost.crt cannot be read (Unreadable)" in said.err) == (2, True)
+    assert not (root / ".towpath" / CLUSTER_FILE).exists()
+
+    (root / ".towpath" / CLUSTER_FILE).write_text(
+        json.dumps({"version": 1, "kubeconfig": str(kubeconfig), "context": "home", "namespace": "towpath"})
+    )
+    again = type_("up", *options)
+    assert (again.code, "towpath up --embedded" in again.err) == (2, True)
 
 
 def test_kubectl_is_led_to_the_cluster_that_was_named(root: Path, kubeconfig: Path, type_: Type) -> None:
