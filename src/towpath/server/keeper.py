@@ -109,7 +109,7 @@ class Keeper:
         self._scrubbing = self._begin_scrub(bytes_per_second, resume=False)
 
     def scrub_progress(self) -> Progress | None:
-        """How far the scrub is, or what the last one found; None when there was none since the start."""
+        """How far the scrub is, or what the last one found; None when there was none yet."""
         return self._registry.scrub.progress
 
     async def needed(self) -> dict[tuple[str, str], tuple[str, ...]]:

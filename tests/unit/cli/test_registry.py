@@ -183,7 +183,7 @@ def test_repaired_damage_is_told_and_is_no_failure(platform: CannedPlatform, typ
 @pytest.mark.parametrize(
     ("document", "line"),
     [
-        ({"running": False, "damages": []}, "no scrub since the platform started"),
+        ({"running": False, "damages": []}, "no scrub yet"),
         (RUNNING, "going on: 1.0 KiB of 2.0 KiB"),
     ],
 )

@@ -59,7 +59,7 @@ def _print(document: dict[str, Any]) -> None:
     for damage in document["damages"]:
         _print_damage(damage)
     if "checked" not in document:
-        click.echo("no scrub since the platform started")
+        click.echo("no scrub yet")
     elif document["running"]:
         click.echo(f"going on: {format_size(document['checked_bytes'])} of {format_size(document['total_bytes'])}")
     else:
