@@ -109,7 +109,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     from conformance.document import Result, replace_part
 
     results = [
-        Result(report.nodeid, outcome, getattr(report, "wasxfail", ""), dict(getattr(report, "user_properties", ())))
+        Result(report.nodeid, outcome, _reason(report), dict(getattr(report, "user_properties", ())))
         for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
         for report in terminalreporter.stats.get(outcome, [])
     ]
@@ -120,3 +120,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             before = document.read_text() if document.exists() else ""
             document.write_text(replace_part(before, name, write(mine), order=PARTS))
             terminalreporter.write_line(f"{path}, {name}: {dict(Counter(one.outcome for one in mine))}")
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why a test differs on purpose, or was skipped."""
+    told = report.longrepr
+    skipped = told[2] if isinstance(told, tuple) else ""
+    return str(getattr(report, "wasxfail", skipped))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from conformance.document import Result
+from conformance.document import HEADINGS, Result, format_behaviour, format_counts, format_omissions
 
 HEAD = """## Node
 
@@ -23,19 +23,12 @@ pod. containerd 2 begins some texts otherwise (`failed to resolve image` for `fa
 
 def format_nodes(results: Sequence[Result]) -> str:
     """The part."""
-    parts = [
-        HEAD,
-        "\n| node | behaviours | passed | differ on purpose | failed | not run |\n|---|---|---|---|---|---|\n",
-    ]
-    for node, title in NODES.items():
-        mine = [one for one in results if _parameters(one)[:1] == [node]]
-        passed, differ, skipped = (
-            sum(one.outcome == outcome for one in mine) for outcome in ("passed", "xfailed", "skipped")
-        )
-        failed = len(mine) - passed - differ - skipped
-        parts.append(f"| {title} | {len(mine)} | {passed} | {differ} | {failed} | {skipped} |\n")
+    by_node = {title: [one for one in results if _parameters(one)[:1] == [node]] for node, title in NODES.items()}
+    parts = [HEAD, f"\n| node | {HEADINGS} |\n|---|---|---|---|---|---|---|\n"]
+    parts.extend(format_counts(title, mine) for title, mine in by_node.items())
+    parts.append(format_omissions(by_node))
     parts.append("\n### Differences on purpose\n\n| behaviour of kubelet | the embedded node |\n|---|---|\n")
-    reasons = {_sentence(one): one.reason for one in results if one.outcome == "xfailed"}
+    reasons = {format_behaviour(one): one.reason for one in results if one.outcome == "xfailed"}
     parts.extend(
         f"| {sentence} | {reason.removeprefix('reason: ')} |\n" for sentence, reason in sorted(reasons.items())
     )
@@ -44,7 +37,7 @@ def format_nodes(results: Sequence[Result]) -> str:
     texts = {_case(one): _readable(str(one.properties["text"])) for one in results if one.properties.get("text")}
     parts.extend(f"| {case} | `{text}` |\n" for case, text in texts.items())
     parts.append("\n### Behaviours\n\n")
-    parts.extend(f"- {sentence}\n" for sentence in dict.fromkeys(_sentence(one) for one in results))
+    parts.extend(f"- {sentence}\n" for sentence in dict.fromkeys(format_behaviour(one) for one in results))
     return "".join(parts)
 
 
@@ -55,14 +48,10 @@ def _readable(text: str) -> str:
     return re.sub(r" on [^ ]+:53", " on …:53", text)
 
 
-def _sentence(result: Result) -> str:
-    return result.nodeid.partition("::test_")[2].partition("[")[0].replace("_", " ")
-
-
 def _parameters(result: Result) -> list[str]:
     return result.nodeid.partition("[")[2].removesuffix("]").split("-")
 
 
 def _case(result: Result) -> str:
     variant = " ".join(_parameters(result)[1:])
-    return f"{_sentence(result)} ({variant})" if variant else _sentence(result)
+    return f"{format_behaviour(result)} ({variant})" if variant else format_behaviour(result)

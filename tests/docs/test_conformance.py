@@ -1,14 +1,19 @@
-"""The parts of docs/conformance.md name just the behaviours and differences that their contract suites have."""
+"""The parts of docs/conformance.md name and count just what their contract suites have: behaviours, cases, differences."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from conformance.document import find_parts, replace_part
+from conformance.document import Result, find_parts, format_counts, format_omissions, replace_part
+from contract.conformance import CLUSTERS
+from contract.node_conformance import NODES
 
 ROOT = Path(__file__).parents[2]
 SUITES = {"kubernetes": "resource_client", "node": "node"}
+COLUMNS = {"kubernetes": CLUSTERS, "node": NODES}
 DOCUMENT = ROOT / "docs" / "conformance.md"
 
 
@@ -38,6 +43,39 @@ def test_every_difference_has_its_row(name: str) -> None:
     table = part(name).partition("### Differences on purpose")[2].partition("\n### ")[0]
     rows = {line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")}
     assert rows - {"behaviour of Kubernetes", "behaviour of kubelet"} == behaviours(name, differing=True)
+
+
+@pytest.fixture(scope="module")
+def collected() -> list[str]:
+    """All tests of the contract suites, as pytest collects them."""
+    argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests/contract"]
+    found = subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [line for line in found.splitlines() if "::" in line]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_the_totals_are_those_of_the_collected_tests(name: str, collected: list[str]) -> None:
+    suite = [one for one in collected if one.startswith(f"tests/contract/{SUITES[name]}/")]
+    rows = {line.split(" | ")[0].removeprefix("| "): line.strip("| ").split(" | ") for line in part(name).splitlines()}
+    for parameter, title in COLUMNS[name].items():
+        cases = [one for one in suite if parameter in one.partition("[")[2].removesuffix("]").split("-")]
+        counts = [int(cell) for cell in rows[title][1:]]
+        assert counts[:2] == [len({one.partition("[")[0] for one in cases}), len(cases)], title
+        assert sum(counts[2:]) == len(cases), f"{title}: each case has one outcome"
+        assert counts[4] == 0, title
+        assert part(name).count(f" | {title} | ") == counts[5], f"{title}: what was not run has its reason"
+
+
+def test_behaviours_and_cases_are_counted_apart_and_what_is_not_run_is_told() -> None:
+    results = [
+        Result("test_a.py::test_it_holds[one-x]", "passed"),
+        Result("test_a.py::test_it_holds[one-y]", "error"),
+        Result("test_a.py::test_it_is_told[one]", "skipped", "Skipped: no wire"),
+        Result("test_a.py::test_it_differs[one]", "xfailed", "so it is"),
+    ]
+    assert format_counts("one", results) == "| one | 3 | 4 | 1 | 1 | 1 | 1 |\n"
+    assert format_omissions({"one": results}).endswith("|---|---|---|\n| it is told | one | no wire |\n")
+    assert format_omissions({"one": results[:2]}) == ""
 
 
 def test_a_suite_writes_its_own_part_and_leaves_the_others() -> None:
