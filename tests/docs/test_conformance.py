@@ -1,4 +1,4 @@
-"""The parts of docs/conformance.md name and count just what their contract suites have: behaviours, cases, differences."""
+"""The parts of docs/conformance.md name and count what their contract suites have: behaviours, cases, differences."""
 
 import ast
 import subprocess
