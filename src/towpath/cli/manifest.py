@@ -1,6 +1,7 @@
 """`towpath manifest`: what a cluster needs so that `towpath serve` runs on it, with the least rights."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from towpath.install.manifest import Serving, prepare_manifest
 from towpath.install.rights import derive_rights
 from towpath.install.text import format_manifest
 from towpath.kube.objects import GVK
+from towpath.kube.quantity import QuantityError, parse_quantity
+from towpath.kube.validation.names import label_faults, subdomain_faults
 from towpath.server.overlays import render_overlays
 
 HEAD = """\
@@ -44,15 +47,50 @@ def command(image: str | None, namespace: str, more: tuple[str, ...], directory:
 
     Reads the working copy: the rights are those that its overlays need, and no more. Nothing is sent anywhere.
     """
+    _check(namespace, options, has_pod=bool(image))
     root = find_root(directory.resolve())
     blueprint, environments = asyncio.run(render_overlays(root, default_name=platform_name(root.name)))
     rights = derive_rights(environments, own_namespace=namespace, more=[_parse_kind(text) for text in more])
     serving = _serving(image, blueprint.registry.partition("/")[0], options) if image else None
     documents = prepare_manifest(blueprint.name, rights, namespace=namespace, serving=serving)
     head = HEAD.format(name=blueprint.name, environments=", ".join(environments))
+    head += "".join(f"WARNING: {warning}\n" for warning in rights.warnings)
     click.echo(format_manifest(documents, head=head), nl=False)
+    for warning in rights.warnings:
+        click.echo(f"warning: {warning}", err=True)
     for kind in rights.guessed:
         click.echo(f"warning: {kind} is not known here; its plural is guessed, and that it is namespaced", err=True)
+
+
+def _check(namespace: str, options: dict[str, Any], *, has_pod: bool) -> None:
+    faults = label_faults(namespace)
+    if faults:
+        raise UserError(f"--namespace {namespace!r} is no name of a namespace (Usage): {faults[0]}")
+    try:
+        size = parse_quantity(options["storage"])
+    except QuantityError as error:
+        raise UserError(
+            f"--storage {options['storage']!r} is no size (Usage): it is not a quantity",
+            hint="a number with a suffix, such as 10Gi",
+        ) from error
+    if size <= 0:
+        raise UserError(f"--storage {options['storage']!r} is no size (Usage): it is not above zero", hint="as in 10Gi")
+    secret = options["remote_token_secret"]
+    if not secret:
+        return
+    faults = subdomain_faults(secret)
+    if faults:
+        raise UserError(f"--remote-token-secret {secret!r} is no name of a Secret (Usage): {faults[0]}")
+    if not options["remote"]:
+        raise UserError(
+            f"--remote-token-secret {secret} opens nothing (Usage): no repository to follow is named",
+            hint="say which: --remote URL",
+        )
+    if not has_pod:
+        raise UserError(
+            f"--remote-token-secret {secret} is for the pod (Usage): without --image none is described",
+            hint="add --image, or leave it out",
+        )
 
 
 def _serving(image: str, registry: str, options: dict[str, Any]) -> Serving:
@@ -77,6 +115,6 @@ def _serving(image: str, registry: str, options: dict[str, Any]) -> Serving:
 
 def _parse_kind(text: str) -> GVK:
     kind, _, group = text.partition(".")
-    if not kind[:1].isupper():
+    if not re.fullmatch("[A-Z][A-Za-z0-9]*", kind) or (group and subdomain_faults(group)):
         raise UserError(f"--allow {text} names no kind (Usage)", hint="as in --allow Ingress.networking.k8s.io")
     return GVK(group, "", kind)

@@ -69,9 +69,47 @@ def test_a_kind_that_is_to_come_is_allowed_beforehand(lab: Path, type_: Type) ->
     assert said.err == "warning: Proxy.edge.test is not known here; its plural is guessed, and that it is namespaced\n"
 
 
-@pytest.mark.parametrize("option", [["--allow", "ingresses"], ["--advertise", "no host"]])
-def test_what_makes_no_sense_is_wrong_input(lab: Path, type_: Type, option: list[str]) -> None:
-    assert type_("manifest", "--image", "i", *option, "-C", str(lab)).code == 2
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (["--allow", "ingresses"], "--allow ingresses names no kind"),
+        (["--allow", "Ingress.Networking k8s"], "names no kind"),
+        (["--allow", "Node"], "Node cannot be allowed beforehand"),
+        (["--advertise", "no host"], "no host"),
+        (["--namespace", "My_Space"], "--namespace 'My_Space' is no name of a namespace"),
+        (["--namespace", ""], "--namespace '' is no name of a namespace"),
+        (["--storage", "lots"], "--storage 'lots' is no size"),
+        (["--storage", "0"], "--storage '0' is no size"),
+        (["--storage", "-1Gi"], "--storage '-1Gi' is no size"),
+        (["--remote-token-secret", "git"], "say which: --remote URL"),
+        (["--remote-token-secret", "a/b", "--remote", "https://git.lan/lab.git"], "is no name of a Secret"),
+    ],
+)
+def test_what_makes_no_sense_is_wrong_input(lab: Path, type_: Type, option: list[str], told: str) -> None:
+    said = type_("manifest", "--image", "i", *option, "-C", str(lab))
+
+    assert (said.code, said.out, told in said.err) == (2, "", True)
+
+
+def test_a_token_is_for_a_pod(lab: Path, type_: Type) -> None:
+    options = ["--remote-token-secret", "git", "--remote", "https://git.lan/lab.git"]
+
+    assert "add --image" in type_("manifest", *options, "-C", str(lab)).err
+
+
+def test_a_role_that_reaches_far_is_a_warning_on_both_outputs(lab: Path, type_: Type) -> None:
+    overlay = lab / "k3s/overlays/dev"
+    (overlay / "role.yaml").write_text(
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: all}\n"
+        "rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]\n"
+    )
+    file = overlay / "kustomization.yaml"
+    file.write_text(file.read_text().replace("resources:\n", "resources:\n  - role.yaml\n", 1))
+    said = type_("manifest", "-C", str(lab))
+
+    assert said.code == 0
+    assert said.err.startswith("warning: namespace dev: * on *.*: Role all grants this")
+    assert "# WARNING: namespace dev: * on *.*: Role all" in said.out
 
 
 def test_a_repository_without_environments_has_nothing_to_grant(tmp_path: Path, type_: Type) -> None:

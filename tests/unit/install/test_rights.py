@@ -1,7 +1,11 @@
 """The rights that overlays need, from objects alone."""
 
+import re
 from typing import Any
 
+import pytest
+
+from towpath.errors import UserError
 from towpath.install.rights import ALL, Rights, Rule, derive_rights
 from towpath.kube.objects import GVK, Object
 from towpath.kube.upstream import find_address
@@ -66,8 +70,24 @@ def test_secrets_are_granted_by_name_where_the_pull_secret_is_the_only_one() -> 
     assert not allows(rules, "get", "secrets", name="database")
 
 
-def test_rendered_secrets_are_granted_as_a_kind_and_no_secret_where_none_is_used() -> None:
-    assert allows(rights(obj("v1", "Secret", "database-x7")).namespaced["dev"], "get", "secrets", name="any")
+def test_rendered_secrets_are_granted_by_name_beside_the_pull_secret() -> None:
+    rules = rights(workload(), obj("v1", "Secret", "database"), obj("v1", "Secret", "mail-server")).namespaced["dev"]
+
+    for name in ("database", "mail-server", "towpath-pull"):
+        assert all(allows(rules, verb, "secrets", name=name) for verb in ALL)
+    assert not any(allows(rules, verb, "secrets", name="theirs") for verb in ALL)
+
+
+def test_a_generated_secret_has_no_lasting_name_so_that_all_of_the_namespace_are_granted_and_it_says_so() -> None:
+    rules = rights(workload(), obj("v1", "Secret", "database-5kd9m2htbc")).namespaced["dev"]
+    (rule,) = (rule for rule in rules if rule.resources == ("secrets",))
+
+    assert rule.names == ()
+    assert "database-5kd9m2htbc" in rule.why
+    assert "every Secret of the namespace" in rule.why
+
+
+def test_no_secret_is_granted_where_none_is_used() -> None:
     assert not allows(rights(workload(secret="theirs")).namespaced["dev"], "get", "secrets", name="towpath-pull")
 
 
@@ -150,6 +170,72 @@ def test_kinds_that_are_to_come_can_be_granted_beforehand() -> None:
 
     assert allows(found.namespaced["dev"], "delete", "ingresses", "networking.k8s.io")
     assert not allows(found.namespaced["towpath"], "delete", "ingresses", "networking.k8s.io")
+    (rule,) = (rule for rule in found.namespaced["dev"] if rule.resources == ("ingresses",))
+    assert "beforehand" in rule.why
+    assert "the overlay renders" not in rule.why
+
+
+def test_a_kind_that_is_rendered_and_to_come_is_granted_once() -> None:
+    rules = rights(workload(), more=[GVK("apps", "", "Deployment")]).namespaced["dev"]
+
+    assert len([rule for rule in rules if "patch" in rule.verbs and "deployments" in rule.resources]) == 1
+
+
+def test_secrets_that_are_to_come_are_granted_as_a_kind() -> None:
+    rules = rights(workload(), more=[GVK("", "", "Secret")]).namespaced["dev"]
+    (rule,) = (rule for rule in rules if rule.resources == ("secrets",))
+
+    assert (rule.names, "beforehand" in rule.why) == ((), True)
+
+
+@pytest.mark.parametrize("kind", [GVK("", "", "Node"), GVK("farm.test", "", "Sheep")])
+def test_a_kind_of_the_cluster_cannot_be_allowed_beforehand(kind: GVK) -> None:
+    spec = {"group": "farm.test", "names": {"kind": "Sheep", "plural": "sheep"}, "scope": "Cluster"}
+    crd = obj("apiextensions.k8s.io/v1", "CustomResourceDefinition", "sheep.farm.test", "", spec=spec)
+
+    with pytest.raises(UserError, match=f"{kind.kind} cannot be allowed beforehand"):
+        rights(crd, more=[kind])
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"apiGroups": ["*"], "resources": ["pods"], "verbs": ["get"]}, r"namespace dev: get on pods\.\*: Role a"),
+        ({"apiGroups": [""], "resources": ["*"], "verbs": ["get"]}, r"namespace dev: get on \*: Role a"),
+        ({"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}, r"namespace dev: \* on pods: Role a"),
+        ({"apiGroups": [RBAC], "resources": ["roles"], "verbs": ["escalate"]}, "dev: escalate on roles"),
+        ({"apiGroups": [RBAC], "resources": ["roles"], "verbs": ["bind"], "resourceNames": ["b"]}, f"roles.{RBAC} b:"),
+    ],
+)
+def test_a_rendered_role_that_reaches_far_is_a_warning(rule: dict[str, Any], told: str) -> None:
+    (warning,) = rights(obj(f"{RBAC}/v1", "Role", rules=[rule])).warnings
+
+    assert re.search(told, warning)
+
+
+def test_a_role_of_others_that_may_be_bound_is_a_warning() -> None:
+    admin = {"kind": "ClusterRole", "name": "cluster-admin"}
+    found = rights(
+        obj(f"{RBAC}/v1", "RoleBinding", roleRef=admin), obj(f"{RBAC}/v1", "ClusterRoleBinding", "b", "", roleRef=admin)
+    )
+
+    assert [warning.partition(":")[0] for warning in found.warnings] == ["namespace dev", "the whole cluster"]
+    assert all("bind on clusterroles" in warning and "cluster-admin" in warning for warning in found.warnings)
+
+
+def test_rights_to_urls_are_left_out_and_that_is_told() -> None:
+    rule = {"nonResourceURLs": ["/metrics"], "verbs": ["get"]}
+    found = rights(obj(f"{RBAC}/v1", "ClusterRole", "scraper", "", rules=[rule]))
+
+    (warning,) = found.warnings
+    assert "ClusterRole scraper" in warning
+    assert "/metrics" in warning
+
+
+def test_what_is_scaffolded_or_rendered_every_day_warns_of_nothing() -> None:
+    role = obj(f"{RBAC}/v1", "Role", rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}])
+
+    assert rights(workload("StatefulSet"), role, obj("v1", "Namespace", "dev", "")).warnings == ()
 
 
 def test_every_rule_says_why() -> None:
