@@ -96,6 +96,21 @@ def test_the_account_may_do_nothing_more(granted: Granted, arguments: tuple[str,
     assert not granted.can(*arguments)
 
 
+def _secret(name: str) -> str:
+    return f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: dev}}\n"
+
+
+def test_a_secret_that_is_granted_by_name_may_be_made_by_an_apply_and_no_other_way(granted: Granted) -> None:
+    apply = ("apply", "--server-side", "--field-manager=towpath", ACCOUNT, "-f", "-")
+    posted = granted.kubectl("create", ACCOUNT, "-f", "-", stdin=_secret("towpath-pull"), expect=None)
+    another = granted.kubectl(*apply, stdin=_secret("database"), expect=None)
+
+    assert (posted.code, another.code) == (1, 1)
+    assert "forbidden" in posted.err
+    assert "forbidden" in another.err
+    assert "serverside-applied" in granted.kubectl(*apply, stdin=_secret("towpath-pull")).out
+
+
 def test_the_documented_list_of_rights_is_the_real_one(granted: Granted) -> None:
     found = granted.kubectl("auth", "can-i", "--list", "-n", "dev", ACCOUNT).out
     block = re.search(r"\$ kubectl auth can-i --list -n dev [^\n]*\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
