@@ -197,6 +197,8 @@ def parse_kubeconfig(content: bytes, *, source: str) -> Kubeconfig:
         place = getattr(error, "problem_mark", None)
         where = f"{source}:{place.line + 1}" if place else source
         raise KubeconfigError(f"{where}: kubeconfig cannot be read (BadYaml): {_problem(error)}") from error
+    except (ValueError, RecursionError) as error:  # a date with a 13th month, brackets without end
+        raise KubeconfigError(f"{source}: kubeconfig cannot be read (BadYaml): {error}") from error
     if document is None:
         document = {}
     if not isinstance(document, dict):

@@ -14,9 +14,13 @@ def create_tls_context(cluster: Cluster, *, certificate: bytes, key: bytes) -> s
         KubeconfigError: a file cannot be read, or is no certificate.
     """
     authority = cluster.authority or (_read(cluster.authority_file) if cluster.authority_file else b"")
+    is_named = bool(cluster.authority or cluster.authority_file)
     try:
-        context = ssl.create_default_context(cadata=authority.decode() or None)
-    except (ssl.SSLError, UnicodeDecodeError) as error:
+        # What is not ASCII is a comment between certificates, or no PEM at all. Nothing would mean the machine's own
+        # trust: right only where no authority is named.
+        text = authority.decode("ascii", "ignore")
+        context = ssl.create_default_context(cadata=(text or "nothing") if is_named else None)
+    except ssl.SSLError as error:
         named = cluster.authority_file or "certificate-authority-data"
         raise KubeconfigError(f"{named} is no certificate authority (BadCertificate): {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -43,11 +47,12 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: b
         file.write(certificate + b"\n" + key)
         file.flush()
         try:
-            context.load_cert_chain(file.name)
+            # Without a password OpenSSL would ask for one at the terminal, and wait.
+            context.load_cert_chain(file.name, password="")
         except ssl.SSLError as error:
             raise KubeconfigError(
                 f"the client certificate cannot be used (BadCertificate): {error.reason or error}",
-                hint="check that client-certificate and client-key belong together",
+                hint="check that client-certificate and client-key belong together, and that the key is not encrypted",
             ) from error
 
 

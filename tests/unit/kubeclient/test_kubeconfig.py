@@ -169,6 +169,8 @@ PLUGIN = {"apiVersion": "client.authentication.k8s.io/v1", "command": "x"}
         (document(cluster={"server": "https://a b"}), "server must be an http or https address"),
         (document(cluster={"server": ["https://a"]}), "server must be a string, not list"),
         (b"a: [1", r"config:1: kubeconfig cannot be read \(BadYaml\)"),
+        (b"a: 2024-13-45", r"config: kubeconfig cannot be read \(BadYaml\): month must be"),
+        (b"[" * 9999, r"config: kubeconfig cannot be read \(BadYaml\)"),
         (b"- a", "expected a mapping"),
         (b"clusters: 5", "clusters must be a list"),
         (b"users: [{}]", "users has an unnamed entry"),

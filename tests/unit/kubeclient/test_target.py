@@ -2,6 +2,12 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from towpath.http.certificates import ensure_certificates
 from towpath.kubeclient.kubeconfig import Cluster, KubeconfigError
@@ -78,6 +84,33 @@ def test_a_client_certificate_is_loaded_and_leaves_no_file_behind(tmp_path: Path
     create_tls_context(Cluster(server="https://x"), certificate=certificate, key=key)
     with pytest.raises(KubeconfigError, match="client certificate cannot be used"):
         create_tls_context(Cluster(server="https://x"), certificate=certificate, key=b"")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"# \xc3\xa9\n", b"\0"])
+def test_a_named_authority_without_a_certificate_never_means_the_machine_s_own_trust(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "ca.crt").write_bytes(content)
+    with pytest.raises(KubeconfigError, match="is no certificate authority"):
+        create_tls_context(
+            Cluster(server="https://x", authority_file=str(tmp_path / "ca.crt")), certificate=b"", key=b""
+        )
+
+
+def test_comments_between_certificates_may_be_in_any_language(tmp_path: Path) -> None:
+    made = ensure_certificates(tmp_path, names=["localhost"], now=1_769_851_800.0)
+    authority = "# Autorité\n".encode() + made.authority.read_bytes()
+    context = create_tls_context(Cluster(server="https://x", authority=authority), certificate=b"", key=b"")
+    assert context.cert_store_stats()["x509_ca"] == 1
+
+
+def test_an_encrypted_key_is_refused_instead_of_asking_at_the_terminal(tmp_path: Path) -> None:
+    made = ensure_certificates(tmp_path, names=["localhost"], now=1_769_851_800.0)
+    key = load_pem_private_key(made.key.read_bytes(), password=None)
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"s3cret"))
+    with pytest.raises(KubeconfigError, match="client certificate cannot be used") as caught:
+        create_tls_context(Cluster(server="https://x"), certificate=made.certificate.read_bytes(), key=encrypted)
+    assert "not encrypted" in caught.value.hint
 
 
 def test_what_is_no_authority_is_refused() -> None:
