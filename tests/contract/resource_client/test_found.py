@@ -12,7 +12,7 @@ from towpath.kube.errors import (
     InvalidError,
 )
 from towpath.kube.objects import GVK, Object
-from towpath.kube.requests import FieldValidation, Patch, PatchType
+from towpath.kube.requests import DeleteOptions, FieldValidation, Patch, PatchType
 
 ROLE = GVK("rbac.authorization.k8s.io", "v1", "Role")
 
@@ -213,3 +213,13 @@ async def test_a_subresource_that_a_kind_does_not_have_is_not_found(world: World
     await world.client.create(world.config_map(), options())
     with pytest.raises(ApiNotFoundError, match=r"^the server could not find the requested resource$"):
         await world.merge(CONFIG_MAP, "settings", {"status": {}}, subresource="status")
+
+
+async def test_a_dry_run_that_frees_a_deleted_object_shows_the_version_it_has(world: World) -> None:
+    await world.client.create(world.config_map(finalizers=["contract.test/kept"]), options())
+    await world.client.delete(CONFIG_MAP, "settings", world.namespace, DeleteOptions())
+    before = await world.client.get(CONFIG_MAP, "settings", world.namespace)
+    freed = await world.client.update(world.config_map(), options(dry_run=True))
+    assert freed["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    assert await world.client.get(CONFIG_MAP, "settings", world.namespace) == before
+    await world.merge(CONFIG_MAP, "settings", {"metadata": {"finalizers": None}})

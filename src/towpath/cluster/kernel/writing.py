@@ -219,12 +219,14 @@ class Writer:
             warnings = [*warnings, *unsupported(new)]
         if _without_times(new) == _without_times(live):
             return Written(live, warnings)
-        if is_finished(new):
-            return Written(self._store.remove(target.record, new), warnings, removed=True)
-        stored = self._store.put(target.record.key, new, expires=self._expiry(resource))
+        removed = is_finished(new)
+        if removed:
+            stored = self._store.remove(target.record, new)
+        else:
+            stored = self._store.put(target.record.key, new, expires=self._expiry(resource))
         if options.dry_run:
             stored["metadata"]["resourceVersion"] = resource_version_of(live)
-        return Written(stored, warnings)
+        return Written(stored, warnings, removed=removed)
 
     def _find_scaled(self, gvk: GVK, name: str, namespace: str) -> Target:
         resource = get_resource(gvk)
