@@ -22,7 +22,8 @@ deletes gave the same on the embedded cluster and on kube-apiserver: each answer
 (conflicts with manager and field), and all objects afterwards, with managedFields. Of versions it is compared
 whether a write gives a new one. Left out of the comparison: uids, times, addresses, and the wording of refusals. Left
 out of the operations: deletes that wait for dependents or orphan them, since nothing collects garbage there (the
-contract has them, under *deleting*). What differed once and was mended stands under *found*.
+contract has them, under *deleting*). What differed once and was mended stands under *found*. One difference stays: a
+Secret that is applied again with a null value in its `data` gets a new version of kube-apiserver, and none here.
 """
 
 ORACLE = """
