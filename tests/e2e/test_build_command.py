@@ -80,7 +80,8 @@ def test_the_second_build_comes_from_the_cache(lab: Worktree, towpath: Any) -> N
     assert [one["digest"] for one in first["services"]] == [two["digest"] for two in second["services"]]
 
 
-def test_the_progress_says_what_the_table_says(lab: Worktree, towpath: Any) -> None:
+@pytest.mark.usefixtures("lab")
+def test_the_progress_says_what_the_table_says(towpath: Any) -> None:
     first, second = towpath("site"), towpath("site")
 
     assert ("site: built after" in first.err, "built" in first.out.split()) == (True, True)
