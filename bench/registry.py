@@ -112,7 +112,7 @@ def _timed(
     failures: list[BaseException] = []
 
     def work(first: int) -> None:
-        client = RawClient(server.address, server.authorization)
+        client = RawClient(server.address, server.authorizations)
         try:
             for number in range(first, len(images), connections):
                 act(client, repositories[number], images[number])
@@ -133,7 +133,7 @@ def _timed(
 
 
 def _timed_gets(server: Running) -> float:
-    client = RawClient(server.address, server.authorization)
+    client = RawClient(server.address, server.authorizations)
     client.read_manifest(LARGE)  # the connection is there before the clock runs
     started = time.perf_counter()
     for _ in range(MANIFEST_GETS):

@@ -6,6 +6,7 @@ It pushes as skopeo and podman do (POST, one PATCH, an empty PUT, the manifest l
 import hashlib
 import http.client
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -47,12 +48,15 @@ class Payload:
 class RawClient:
     """One connection to one registry."""
 
-    def __init__(self, address: str, authorization: str = "") -> None:
+    def __init__(self, address: str, authorizations: Mapping[str, str] | None = None) -> None:
+        """`authorizations` has the header for each repository; none for a registry that asks for none."""
         self._connection = http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
-        self._headers = {"Authorization": authorization} if authorization else {}
+        self._authorizations = authorizations or {}
+        self._headers: dict[str, str] = {}
 
     def push(self, repository: str, payload: Payload) -> None:
         """Push an image under the tag `latest`."""
+        self._enter(repository)
         for digest, content in payload.blobs:
             self._push_blob(repository, digest, content)
         path = f"/v2/{repository}/manifests/latest"
@@ -60,6 +64,7 @@ class RawClient:
 
     def pull(self, repository: str, payload: Payload) -> None:
         """Pull an image and see that it is whole."""
+        self._enter(repository)
         self.read_manifest(repository)
         for digest, content in payload.blobs:
             received = self._ask("GET", f"/v2/{repository}/blobs/{digest}", expect=200)[0]
@@ -68,11 +73,16 @@ class RawClient:
 
     def read_manifest(self, repository: str) -> None:
         """Fetch a manifest by its tag."""
+        self._enter(repository)
         self._ask("GET", f"/v2/{repository}/manifests/latest", headers={"Accept": MANIFEST}, expect=200)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _enter(self, repository: str) -> None:
+        found = self._authorizations.get(repository)
+        self._headers = {"Authorization": found} if found else {}
 
     def _push_blob(self, repository: str, digest: str, content: bytes) -> None:
         location = self._ask("POST", f"/v2/{repository}/blobs/uploads/", b"", expect=202)[1]

@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -33,13 +33,13 @@ class Running:
         address: `127.0.0.1:<port>`.
         process: its process.
         start_seconds: from the start of the process to its first HTTP answer.
-        authorization: the header that opens it; empty when it asks for none.
+        authorizations: the header that opens each repository; none when it asks for none.
     """
 
     address: str
     process: "subprocess.Popen[bytes]"
     start_seconds: float
-    authorization: str = ""
+    authorizations: Mapping[str, str] = field(default_factory=dict)
 
     def peak_bytes(self) -> int:
         """The most memory it ever had resident."""
@@ -61,7 +61,7 @@ def run_towpath(root: Path) -> Iterator[Running]:
     argv: list[str | Path] = [program, "registry", "serve", "--root", root, "--port", str(port)]
     with _running(argv, port) as (process, seconds):
         address = f"127.0.0.1:{port}"
-        yield Running(address, process, seconds, _fetch_token(address, "bench", made_robot["secret"]))
+        yield Running(address, process, seconds, _fetch_tokens(address, "bench", made_robot["secret"]))
 
 
 @contextmanager
@@ -120,12 +120,14 @@ def _await_answer(process: "subprocess.Popen[bytes]", port: int, deadline: float
     raise RuntimeError(f"{process.args!r} does not answer; it ended with {process.poll()}")
 
 
-def _fetch_token(address: str, name: str, secret: str) -> str:
-    """A token for all repositories of the bench, as a client asks for it once before its work."""
-    scopes = [("scope", f"repository:{repository}:pull,push") for repository in REPOSITORIES]
+def _fetch_tokens(address: str, name: str, secret: str) -> dict[str, str]:
+    """A token for each repository, as a client asks for it once before its work there."""
     basic = base64.b64encode(f"{name}:{secret}".encode()).decode()
     connection = http.client.HTTPConnection(address, timeout=START_SECONDS)
-    connection.request("GET", f"/token?{urlencode(scopes)}", headers={"Authorization": f"Basic {basic}"})
-    document = json.loads(connection.getresponse().read())
+    found = {}
+    for repository in REPOSITORIES:
+        query = urlencode({"scope": f"repository:{repository}:pull,push"})
+        connection.request("GET", f"/token?{query}", headers={"Authorization": f"Basic {basic}"})
+        found[repository] = f"Bearer {json.loads(connection.getresponse().read())['token']}"
     connection.close()
-    return f"Bearer {document['token']}"
+    return found

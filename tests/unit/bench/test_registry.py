@@ -16,7 +16,7 @@ async def test_what_the_raw_client_pushes_it_pulls_whole(tmp_path: Path) -> None
     async with serve_registry(tmp_path) as server:
 
         def work() -> None:
-            client = RawClient(server.host, basic("admin", password("admin")))
+            client = RawClient(server.host, {"bench/x": basic("admin", password("admin"))})
             client.push("bench/x", payload)
             client.pull("bench/x", payload)
             client.close()
@@ -29,7 +29,7 @@ async def test_a_refusal_ends_the_bench_and_is_no_fast_result(tmp_path: Path) ->
     async with serve_registry(tmp_path) as server:
 
         def work() -> None:
-            client = RawClient(server.host, basic("stranger", password("stranger")))
+            client = RawClient(server.host, {"bench/x": basic("stranger", password("stranger"))})
             try:
                 with pytest.raises(UnexpectedAnswerError, match="expected 202"):
                     client.push("bench/x", Payload.of((b"one",), name="x"))
