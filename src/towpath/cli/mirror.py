@@ -25,7 +25,6 @@ from towpath.oci.tags import parse_sha_tag, sha_tag
 from towpath.promote.mirror import Mirror, Mirrored, Place, Progress
 from towpath.server.registryclient import open_registry_client
 
-CHANNEL = "canary"
 Copy = Callable[[Mirror], Awaitable[list[Mirrored]]]
 
 
@@ -66,7 +65,7 @@ def copy_to(outside: str, environment: str, revision: str, directory: Path, auth
     async def copy(mirror: Mirror) -> list[Mirrored]:
         if environment:
             return await mirror.copy_release(environment, await _release_of(status, environment, mirror.source))
-        return await mirror.copy_set(_tag_of(revision) if revision else CHANNEL)
+        return await mirror.copy_set(_tag_of(revision) if revision else status["channel"])
 
     mirrored = asyncio.run(_run(copy, directory, status, outside, authfile, inward=False))
     _print(mirrored, outside, output)

@@ -26,7 +26,6 @@ from towpath.oci.reference import Reference
 from towpath.server.registryclient import open_registry_client
 from towpath.source.repository import GitRepository
 
-CHANNEL = "canary"
 REFUSED = 3
 _WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _KEY_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -86,14 +85,15 @@ def _read_image(image: str, directory: Path) -> Reference:
     if "/" in image:
         reference = Reference.parse(image)
         return reference if reference.tag or reference.digest else reference.with_tag("latest")
-    prefix = str(connect(directory).get("/status")["registry"])
+    status = connect(directory).get("/status")
+    prefix = str(status["registry"])
     if not prefix:
         raise NotFoundError(
             f"image {image} is not known (Empty): nothing was pushed to the platform repository yet",
             hint="push a commit, or name an image with its registry",
         )
     reference = Reference.parse(f"{prefix}/{image}")
-    return reference if reference.tag or reference.digest else reference.with_tag(CHANNEL)
+    return reference if reference.tag or reference.digest else reference.with_tag(str(status["channel"]))
 
 
 async def _verify(

@@ -20,11 +20,12 @@ async def describe_platform(sources: Sources, *, environment: str = "") -> dict[
         NotFoundError: no such environment.
     """
     head = await sources.head()
-    problem, registry, names = "", "", list(sources.reconciler.environments)
+    problem, registry, channel, names = "", "", "", list(sources.reconciler.environments)
     try:
         blueprint = await sources.blueprint()
         if blueprint is not None:
-            registry, names = blueprint.registry, sources.environments(blueprint)
+            registry, channel = blueprint.registry, blueprint.channel
+            names = sources.environments(blueprint)
     except TowpathError as error:  # a broken blueprint must not hide what runs
         problem = error.diagnostics()
     if environment and environment not in names:
@@ -36,6 +37,7 @@ async def describe_platform(sources: Sources, *, environment: str = "") -> dict[
         "platform": sources.name,
         "head": _commit(head, sources) if head else None,
         "registry": registry,
+        "channel": channel,
         "problem": problem,
         "ci": _ci(sources, head.id if head else ""),
         "environments": [await _environment(sources, status) for status in statuses],

@@ -145,8 +145,10 @@ def test_an_image_for_another_platform_only_is_not_found(host: str, public_key: 
 
 def test_a_service_is_looked_for_in_the_platforms_registry(platform: CannedPlatform, host: str, type_: Type) -> None:
     push(host)
-    platform.answer("GET /status", {"registry": f"{host}/lab", "environments": []})
+    platform.answer("GET /status", {"registry": f"{host}/lab", "channel": "edge", "environments": []})
     here = ("-C", str(platform.root))
     said = type_("verify", "sensor:sha-0123456", "--allow-unsigned", "-o", "json", *here)
     assert said.json()["image"].startswith(f"{host}/lab/sensor:sha-0123456@sha256:")
-    assert type_("verify", "sensor", *here).code == NOT_FOUND
+    newest = type_("verify", "sensor", *here)
+    assert newest.code == NOT_FOUND
+    assert f"{host}/lab/sensor:edge" in newest.err

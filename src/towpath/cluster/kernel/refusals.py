@@ -1,12 +1,11 @@
 """What the kernel says when it refuses, in upstream's words: clients match on reason, people search for the text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from towpath.kube.errors import (
     AlreadyExistsError,
     ApiConflictError,
     ApiNotFoundError,
-    BadRequestError,
     ForbiddenError,
     InvalidError,
 )
@@ -98,8 +97,3 @@ def terminating(resource: Resource, name: str, namespace: str) -> ForbiddenError
 def forbidden(resource: Resource, name: str, why: str) -> ForbiddenError:
     """Not allowed, whoever asks."""
     return ForbiddenError(f'{resource.group_resource} "{name}" is forbidden: {why}', details=_details(resource, name))
-
-
-def strict_decoding(problems: Iterable[str]) -> BadRequestError:
-    """Unknown fields under fieldValidation=Strict."""
-    return BadRequestError(f"strict decoding error: {', '.join(problems)}")

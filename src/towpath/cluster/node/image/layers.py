@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -252,8 +252,3 @@ class _HashingReader:
 
     def hexdigest(self) -> str:
         return self._hasher.hexdigest()
-
-
-def diff_ids_of(layers: Iterable[Layer]) -> list[Digest]:
-    """The identities of layers, in order."""
-    return [layer.diff_id for layer in layers]

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from towpath.cluster.node.pod.references import containers_of
 from towpath.kube.objects import Object, find_path
 
 
@@ -23,8 +22,3 @@ def field_path(pod: Object, container: Object) -> str:
     name = container.get("name", "")
     init = any(entry.get("name") == name for entry in find_path(pod, "spec", "initContainers") or [])
     return f"spec.{'initContainers' if init else 'containers'}{{{name}}}"
-
-
-def find_container(pod: Object, name: str) -> Object | None:
-    """A container or init container by name."""
-    return next((container for container in containers_of(pod) if container.get("name") == name), None)

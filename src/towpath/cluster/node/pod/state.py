@@ -1,6 +1,6 @@
 """What the agent knows of one container, and how that reads in `containerStatuses` (pure)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from towpath.aio.clock import format_rfc3339
@@ -124,11 +124,6 @@ def lost(started_at: float = 0.0) -> Terminated:
         message="The container could not be located when the pod was terminated",
         started_at=started_at,
     )
-
-
-def with_times(ended: Terminated, *, started_at: float, finished_at: float) -> Terminated:
-    """The same end with its times."""
-    return replace(ended, started_at=started_at, finished_at=finished_at)
 
 
 def _parse_terminated(terminated: dict[str, Any], parse_time: Any) -> Terminated:
