@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes conformance conformance-registry bench docs recording lock clean
+.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes conformance conformance-registry check-conformance-registry bench docs recording lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ conformance: $(STAMP) kubernetes  ## run the contract on all clusters and write 
 
 conformance-registry: $(STAMP)  ## examine the registry, and Debian's docker-registry beside it; writes its part of the same document
 	$(BIN)/python -m pytest tests/conformance --conformance docs/conformance.md
+
+check-conformance-registry: $(STAMP)  ## the same, but fail where the document differs from what was found
+	$(BIN)/python -m pytest tests/conformance --check-conformance docs/conformance.md
 
 bench: $(STAMP)  ## measure; writes the tables of docs/performance.md (buildah is compared when present)
 	$(BIN)/python -m bench

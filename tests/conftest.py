@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.registry.document import format_registry
+from conformance.document import Part, Result, format_differences, replace_part
+from conformance.registry.document import find_examined, format_registry
 from contract.conformance import format_conformance
 from contract.node_conformance import format_nodes
 from fakes.foreign import not_run
@@ -18,11 +19,11 @@ from towpath.kubeclient.target import load_target
 if TYPE_CHECKING:
     from kubernetes.node.running import Node
 
-# The parts of docs/conformance.md, in this order: which tests report in it, and what writes it.
+# The parts of docs/conformance.md, in this order.
 PARTS = {
-    "registry": (("conformance/registry/",), format_registry),
-    "kubernetes": (("contract/resource_client", "kubernetes/test_"), format_conformance),
-    "node": (("contract/node/",), format_nodes),
+    "registry": Part(("conformance/registry/",), format_registry, "make conformance-registry", find_examined),
+    "kubernetes": Part(("contract/resource_client", "kubernetes/test_"), format_conformance, "make conformance"),
+    "node": Part(("contract/node/",), format_nodes, "make conformance"),
 }
 
 
@@ -88,8 +89,9 @@ def require_built() -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--conformance FILE` writes what the suites found into the document."""
+    """`--conformance FILE` writes what the suites found into the document; `--check-conformance FILE` compares it."""
     parser.addoption("--conformance", default="", help="write what the suites found into this document")
+    parser.addoption("--check-conformance", default="", help="fail where this document is not what the suites found")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -101,25 +103,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xfail(reason=differs.args[0], raises=raises, strict=True, run=True))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Write the parts of the conformance document whose suites were in this run."""
-    path = config.getoption("--conformance")
-    if not path:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the parts of the conformance document whose suites were in this run, or compare them with it."""
+    terminal: pytest.TerminalReporter | None = session.config.pluginmanager.get_plugin("terminalreporter")
+    written, checked = (session.config.getoption(name) for name in ("--conformance", "--check-conformance"))
+    if terminal is None or not (written or checked):
         return
-    from conformance.document import Result, replace_part
+    path = Path(written or checked)
+    for name, mine in _reported(terminal).items():
+        text = PARTS[name].write(mine)
+        document = path.read_text() if path.exists() else ""
+        if written:
+            path.write_text(replace_part(document, name, text, order=PARTS))
+        elif differences := format_differences(document, name, PARTS[name], text):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            terminal.write_line("")
+            terminal.write_line("\n".join(f"{path}: {line}" for line in differences), red=True)
+        terminal.write_line(f"\n{path}, {name}: {dict(Counter(one.outcome for one in mine))}")
 
+
+def _reported(terminal: pytest.TerminalReporter) -> dict[str, list[Result]]:
+    """What was found for each part that any test of this run belongs to."""
     results = [
         Result(report.nodeid, outcome, _reason(report), dict(getattr(report, "user_properties", ())))
         for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
-        for report in terminalreporter.stats.get(outcome, [])
+        for report in terminal.stats.get(outcome, [])
     ]
-    document = Path(path)
-    for name, (places, write) in PARTS.items():
-        mine = [one for one in results if any(place in one.nodeid for place in places)]
-        if mine:
-            before = document.read_text() if document.exists() else ""
-            document.write_text(replace_part(before, name, write(mine), order=PARTS))
-            terminalreporter.write_line(f"{path}, {name}: {dict(Counter(one.outcome for one in mine))}")
+    found = {
+        name: [one for one in results if any(place in one.nodeid for place in part.places)]
+        for name, part in PARTS.items()
+    }
+    return {name: mine for name, mine in found.items() if mine}
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -1,10 +1,12 @@
 """docs/conformance.md, put together of parts: each suite writes its own and leaves those of the others. Pure.
 
-A part stands between two comments that name it. To add one: an entry in `PARTS` of `tests/conftest.py`.
+A part stands between two comments that name it. To add one: an entry in `PARTS` of `tests/conftest.py`. A part is
+compared as it is written: `format_differences` says what a run found otherwise than the document has it.
 """
 
+import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 HEAD = """# Conformance
@@ -23,6 +25,25 @@ class Result:
     properties: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of the document.
+
+    Args:
+        places: where the tests are that report in it.
+        write: makes its text of their results.
+        command: what a person runs to have it written.
+        find_examined: whom its text is about by name and version, where that depends on the machine.
+    """
+
+    places: tuple[str, ...]
+    write: Callable[[Sequence[Result]], str]
+    command: str
+    find_examined: Callable[[str], Sequence[str]] = field(default=lambda _: ())
+
+
+# 40: enough to see what it is about; a part that differs everywhere is read in the file that the command writes.
+SHOWN_LINES = 40
 HEADINGS = "behaviours | cases | passed | differ on purpose | failed | not run"
 
 
@@ -63,3 +84,21 @@ def replace_part(document: str, name: str, text: str, *, order: Iterable[str]) -
 def find_parts(document: str) -> dict[str, str]:
     """The parts by name."""
     return dict(re.findall(r"<!-- part: (\w+) -->\n(.*?)\n<!-- end: \1 -->\n", document, re.DOTALL))
+
+
+def format_differences(document: str, name: str, part: Part, text: str) -> list[str]:
+    """What a run found otherwise than the document has it, line by line, and the way out; empty where nothing is.
+
+    Whom it examined comes first: a foreign program of another version has another score, and that is no fault of ours.
+    """
+    written, found = find_parts(document).get(name, "").strip(), text.strip()
+    if written == found:
+        return []
+    was, is_ = (", ".join(part.find_examined(one)) for one in (written, found))
+    lines = [f"the document is about {was or 'nobody'}; this run examined {is_}"] if was != is_ else []
+    changed = list(difflib.unified_diff(written.splitlines(), found.splitlines(), n=0, lineterm=""))[2:]
+    lines += changed[:SHOWN_LINES]
+    if len(changed) > SHOWN_LINES:
+        lines.append(f"… and {len(changed) - SHOWN_LINES} lines more")
+    told = f"part {name!r} is not what this run found: where that is right, run `{part.command}` and commit its result"
+    return [*lines, told]

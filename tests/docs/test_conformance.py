@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from conformance.document import Result, find_parts, format_counts, format_omissions, replace_part
+from conformance.document import (
+    SHOWN_LINES,
+    Part,
+    Result,
+    find_parts,
+    format_counts,
+    format_differences,
+    format_omissions,
+    replace_part,
+)
+from conformance.registry.document import find_examined
 from contract.conformance import CLUSTERS
 from contract.node_conformance import NODES
 
@@ -86,6 +96,71 @@ def test_a_suite_writes_its_own_part_and_leaves_the_others() -> None:
     assert find_parts(again) == {"one": "## First, again", "three": "## Third\n\n- a"}
     assert again.index("## First") < again.index("## Third")
     assert replace_part(again, "one", "## First", order=order) == document
+
+
+PART = Part((), lambda _: "", "make parts", lambda text: [word for word in text.split() if "/" in word])
+
+
+def test_a_part_that_is_what_was_found_has_no_differences() -> None:
+    document = replace_part(
+        replace_part("", "one", "- a\n\n- b\n", order=("one", "two")), "two", "c", order=("one", "two")
+    )
+    assert format_differences(document, "one", PART, "- a\n\n- b\n") == []
+
+
+def test_what_a_run_found_otherwise_is_shown_with_the_way_out() -> None:
+    document = replace_part("", "one", "same\nold\nsame", order=["one"])
+    shown = format_differences(document, "one", PART, "same\nnew\nsame")
+    assert shown[1:3] == ["-old", "+new"]
+    assert shown[-1].endswith("run `make parts` and commit its result")
+    assert format_differences(document, "two", PART, "x")[1] == "+x", "a part that is not in the document"
+
+
+def test_another_version_of_who_was_examined_is_said_first() -> None:
+    document = replace_part("", "one", "judge/1 had 3", order=["one"])
+    assert format_differences(document, "one", PART, "judge/2 had 4")[0] == (
+        "the document is about judge/1; this run examined judge/2"
+    )
+
+
+def test_a_part_that_differs_everywhere_is_cut() -> None:
+    shown = format_differences("", "one", PART, "".join(f"{number}\n" for number in range(100)))
+    assert len(shown) == SHOWN_LINES + 2
+    assert shown[-2] == f"… and {101 - SHOWN_LINES} lines more"
+
+
+def test_the_registries_of_a_part_are_found_by_name_and_version() -> None:
+    ours, theirs = find_examined(part("registry"))
+    assert ours == "Towpath"
+    assert theirs.startswith("docker-registry ")
+
+
+def test_a_run_that_checks_fails_on_a_difference_and_writes_nothing(tmp_path: Path) -> None:
+    document = tmp_path / "conformance.md"
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/conformance/registry/test_results.py",
+    ]
+
+    def run(option: str) -> tuple[int, str]:
+        done = subprocess.run([*argv, option, str(document)], cwd=ROOT, check=False, capture_output=True, text=True)
+        return done.returncode, done.stdout
+
+    assert run("--conformance")[0] == 0
+    written = document.read_text()
+    assert run("--check-conformance")[0] == 0
+    edited = written.replace("| facet |", "| facets |")
+    document.write_text(edited)
+    code, said = run("--check-conformance")
+    assert code == 1
+    assert "-| facets |" in said
+    assert "make conformance-registry" in said
+    assert document.read_text() == edited
 
 
 def test_the_registry_fails_and_skips_nothing_beside_the_reference() -> None:

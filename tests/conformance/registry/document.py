@@ -1,6 +1,7 @@
 """The registry's part of docs/conformance.md, out of what the suite's tests recorded. Pure."""
 
 import json
+import re
 from collections.abc import Sequence
 
 from conformance.document import Result
@@ -10,7 +11,7 @@ from conformance.registry.results import Results
 
 HEAD = """## Registry
 
-Written by `make conformance-registry`.
+Written by `make conformance-registry`; `make check-conformance-registry` fails where this is not what it finds.
 
 `tests/conformance/registry` is a program of its own, written from the text of the OCI distribution specification:
 {facets} facets of the API by {data_sets} data sets, over raw HTTP, for version 1.1 and for the current draft (dev). It
@@ -48,3 +49,8 @@ def format_registry(results: Sequence[Result]) -> str:
     parts.append("\nIn the tables that follow, the columns are the facets by these numbers.\n")
     parts.extend(f"\n### {run.registry}, version {run.version}\n\n{format_table(run)}" for run in runs)
     return "".join(parts)
+
+
+def find_examined(text: str) -> list[str]:
+    """The registries in the table of totals, by name and version: docker-registry is the machine's."""
+    return list(dict.fromkeys(re.findall(r"^\| ([^|]+) \| (?:1\.1|dev) \|(?: \d+ \|)+$", text, re.MULTILINE)))
