@@ -12,7 +12,7 @@ from towpath.observe.metrics import Metrics
 from towpath.observe.timeline import STAGES
 from towpath.reconcile.status import Result, Sync
 from towpath.reconcile.verdicts import Outcome
-from towpath.server.origin import FORGES
+from towpath.source.signatures import FORGES
 
 ROOT = Path(__file__).parent.parent.parent
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()

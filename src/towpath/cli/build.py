@@ -17,7 +17,7 @@ from towpath.build.host_base import host_platform
 from towpath.build.layout import write_layout
 from towpath.ci.batch import ServiceRun, repository_of
 from towpath.cli.buildbars import BuildBars
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.output import print_json, print_table
 from towpath.cli.worktree import declared_port, declared_services
 from towpath.config import DEFAULT_HOST, find_root

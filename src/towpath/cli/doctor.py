@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
+from towpath.cli.directory import directory_option
 from towpath.cli.output import STYLES, output_option, print_json, wrapped
 from towpath.errors import RemoteError, UserError
 from towpath.server.doctor import examine_machine

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
+from towpath.cli.directory import directory_option
 from towpath.cli.output import STYLES, output_option, print_json, wrapped
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.config import STATE_DIRECTORY, find_root
 from towpath.errors import UserError
 from towpath.server import credentials

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
 
 BAR_WIDTH = 40

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
+from towpath.cli.directory import directory_option
 
 
 @click.command("logs")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from towpath.blueprint.model import platform_name
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.platform_options import advertise_options
 from towpath.config import DEFAULT_NAMESPACE, find_root
 from towpath.errors import UserError

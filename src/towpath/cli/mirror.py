@@ -14,7 +14,8 @@ from rich.progress import Progress as Bars
 
 from towpath.aio.clock import SystemClock
 from towpath.ci.sets import Artifact, ArtifactSet
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
 from towpath.config import STATE_DIRECTORY, find_root
 from towpath.errors import NotFoundError, UserError

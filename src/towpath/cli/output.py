@@ -1,15 +1,18 @@
-"""How commands print: a table for people, JSON for programs (`-o json` on every command that shows something)."""
+"""How commands print: a table for people, JSON for programs (`-o json` on every command that shows something).
+
+Tables are written here and not by rich, which takes longer to import than most commands take to run.
+"""
 
 import json
+import os
+import re
 import shutil
 import textwrap
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from towpath.aio import amounts
 
@@ -17,6 +20,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # Of a page when there is no terminal that says.
 WIDTH = 110
+# Blanks between two columns of a table.
+GAP = 3
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 STYLES = {
     "Healthy": "green",
@@ -49,19 +55,49 @@ def print_json(document: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows for people: kubectl's look, coloured on a terminal, never cut or wrapped when piped."""
-    console = Console(highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for header in headers:
-        table.add_column(header, no_wrap=True, overflow="ignore")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-    if not console.is_terminal:
-        console.width = 10_000
-    # rich pads every row to the column's width; a trailing run of blanks is noise in a pipe.
-    with console.capture() as capture:
-        console.print(table)
-    click.echo("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    """Print rows for people: kubectl's look, coloured on a terminal, never cut or wrapped."""
+    table = [[_lines(value) for value in row] for row in (headers, *rows)]
+    widths = [max(_width(line) for cell in column for line in cell) for column in zip(*table, strict=True)]
+    printed = []
+    for number, row in enumerate(table):
+        for level in range(max(map(len, row))):
+            texts = [cell[level] if level < len(cell) else "" for cell in row]
+            printed.append(_format_line(texts, widths, bold=number == 0))
+    click.echo("\n".join(printed), color=_wants_colour())
+
+
+def _format_line(texts: Sequence[str], widths: Sequence[int], *, bold: bool) -> str:
+    """One printed line; a trailing run of blanks is noise in a pipe."""
+    last = max((place for place, text in enumerate(texts) if text), default=0)
+    cells = []
+    for place, (text, width) in enumerate(zip(texts[: last + 1], widths, strict=False)):
+        colour = STYLES.get(text)
+        shown = click.style(text, fg=colour, bold=bold or None) if bold or colour else text
+        cells.append(shown if place == last else shown + " " * (width - _width(text) + GAP))
+    return "".join(cells)
+
+
+def _lines(value: object) -> list[str]:
+    """A cell; control characters in what others wrote must not reach the terminal."""
+    text = "-" if value is None or value == "" else str(value)
+    return _CONTROL.sub("", text.expandtabs()).split("\n")
+
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def _wants_colour() -> bool | None:
+    """What the environment says of colours (no-color.org); None leaves it to whether there is a terminal."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return True if os.environ.get("FORCE_COLOR") else None
 
 
 def wrapped(text: str, *, indent: int) -> str:
@@ -75,8 +111,3 @@ def wrapped(text: str, *, indent: int) -> str:
 def format_age(seconds: float | None) -> str:
     """An age as kubectl writes it: `45s`, `12m`, `3h`, `2d`; `-` for none."""
     return "-" if seconds is None else amounts.format_age(seconds)
-
-
-def _cell(value: object) -> Text:
-    text = "-" if value is None or value == "" else str(value)
-    return Text(text, style=STYLES.get(text, ""))

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from towpath.cli.connected import acting_user, connect, directory_option
+from towpath.cli.connected import acting_user, connect
 from towpath.cli.connection import Connection
 from towpath.cli.diff import print_objects
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
 
 REFUSED = 3

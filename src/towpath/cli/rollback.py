@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.connected import acting_user, connect, directory_option
+from towpath.cli.connected import acting_user, connect
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json
 
 

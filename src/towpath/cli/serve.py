@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.platform_options import kubeconfig_option, platform_options
 from towpath.cli.worktree import declared_branch, declared_port
 from towpath.config import DEFAULT_NAMESPACE, OutsideCluster, Settings

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.platform_options import PORTS, kubeconfig_option, platform_options
 from towpath.cli.serving_options import describe_git, describe_trust
 from towpath.cli.worktree import declared_branch, declared_port

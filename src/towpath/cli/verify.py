@@ -17,7 +17,8 @@ from towpath.attest.keyfiles import KEYS_DIRECTORY, find_trusted, read_trusted
 from towpath.attest.keys import PublicKey
 from towpath.attest.verification import Expectation, FindCommit, Verification, verify
 from towpath.build.host_base import host_platform
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
 from towpath.config import STATE_DIRECTORY, find_root
 from towpath.errors import NotFoundError, UserError

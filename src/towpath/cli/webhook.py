@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json
 from towpath.config import STATE_DIRECTORY, find_root
 from towpath.errors import UserError
 from towpath.server import credentials
-from towpath.server.origin import FORGES
 from towpath.server.runfile import read_run_info
+from towpath.source.signatures import FORGES
 
 CONTENT_TYPE = "application/json"
 

@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
+from towpath.cli.directory import directory_option
 from towpath.cli.output import format_age, output_option, print_json, print_table
 
 

@@ -21,13 +21,11 @@ from towpath.source.events import PushEvent
 from towpath.source.host import GitHost, create_git_app
 from towpath.source.remote import RemoteSource, RemoteStatus
 from towpath.source.repository import GitRepository
-from towpath.source.signatures import PROVIDERS
+from towpath.source.signatures import FORGES, OWN_PROVIDER
 from towpath.source.upstream import Upstream
 from towpath.source.webhook import WebhookReceiver, create_webhook_app, prepare_delivery
 
 log = logging.getLogger(__name__)
-OWN_PROVIDER = "towpath"  # GitHub's form; the payload also tells when the push arrived
-FORGES = tuple(provider for provider in PROVIDERS if provider != OWN_PROVIDER)
 
 
 class Origin(Protocol):

@@ -20,6 +20,7 @@ from towpath.errors import RefusedError, UserError
 
 # 300 s: the tolerance the Standard Webhooks specification recommends for clocks that differ.
 TOLERANCE_SECONDS = 300.0
+OWN_PROVIDER = "towpath"  # GitHub's form; the payload also tells when the push arrived
 SIGNING_TOKEN_PREFIX = "whsec_"  # noqa: S105 - how such a token begins
 
 Headers = Mapping[str, str]
@@ -139,10 +140,12 @@ def _signing_key(secret: str) -> bytes:
 
 _GITHUB = _verify_hex("x-hub-signature-256", prefix="sha256=")
 _PROVIDERS: Mapping[str, Callable[[Sequence[str], Headers, bytes, float], None]] = {
-    "towpath": _GITHUB,
+    OWN_PROVIDER: _GITHUB,
     "github": _GITHUB,
     "gitea": _verify_hex("x-gitea-signature"),
     "forgejo": _verify_hex("x-forgejo-signature", "x-gitea-signature"),
     "gitlab": _verify_gitlab,
 }
 PROVIDERS = tuple(_PROVIDERS)
+# The providers outside: all but our own host.
+FORGES = tuple(provider for provider in PROVIDERS if provider != OWN_PROVIDER)

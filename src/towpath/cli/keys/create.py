@@ -7,7 +7,7 @@ import click
 
 from towpath.attest.keyfiles import KEYS_DIRECTORY, read_password, write_pair
 from towpath.attest.keys import KeyKind, generate_key
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json
 from towpath.config import STATE_DIRECTORY, find_root
 

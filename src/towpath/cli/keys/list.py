@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from towpath.attest.keyfiles import KEYS_DIRECTORY, PRIVATE_KEY, PUBLIC_SUFFIX, read_trusted
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
 from towpath.config import STATE_DIRECTORY, find_root
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from towpath.aio.clock import format_rfc3339
-from towpath.cli.connected import directory_option
+from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
 from towpath.config import STATE_DIRECTORY, find_root
 from towpath.errors import UserError

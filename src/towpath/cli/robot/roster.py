@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
-from towpath.cli.connected import directory_option
 from towpath.cli.connection import Connection
+from towpath.cli.directory import directory_option
 from towpath.cli.worktree import declared_port
 from towpath.config import DEFAULT_HOST, STATE_DIRECTORY, find_root
 from towpath.errors import UserError

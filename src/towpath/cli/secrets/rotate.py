@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from towpath.cli.connected import connect, directory_option
+from towpath.cli.connected import connect
 from towpath.cli.connection import Connection
+from towpath.cli.directory import directory_option
 from towpath.cli.duration import Duration
 from towpath.errors import RemoteError
 
