@@ -1,12 +1,10 @@
 """BuildKit by its own client, buildctl: the Dockerfile is read by the frontend `dockerfile.v0` in the daemon."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from towpath.build.engines.archive import unpack_layout
-from towpath.build.engines.docker import OCI_OUTPUT
-from towpath.build.engines.engine import Capabilities, DockerfileBuild, EngineFailedError, OnLine
-from towpath.build.engines.running import Command, format_lines, run_command
+from towpath.build.engines.daemon import OCI_OUTPUT, DaemonEngine
+from towpath.build.engines.engine import DockerfileBuild, OnLine
+from towpath.build.engines.running import Command
 
 BUILDKIT, BUILDCTL = "buildkit", "buildctl"
 
@@ -36,37 +34,11 @@ def plan_build(program: str, build: DockerfileBuild, *, archive: Path, repro: bo
     return Command(tuple(argv), {"SOURCE_DATE_EPOCH": str(build.epoch)})
 
 
-class BuildKit:
+class BuildKit(DaemonEngine):
     """`Engine` over buildctl and the daemon it reaches."""
 
     name = BUILDKIT
 
-    def __init__(
-        self,
-        program: Path,
-        *,
-        version: str,
-        capabilities: Capabilities,
-        environ: Mapping[str, str],
-        timeout_seconds: float,
-    ) -> None:
-        self.version = version
-        self.capabilities = capabilities
-        self._program = str(program)
-        self._environ = environ
-        self._timeout_seconds = timeout_seconds
-
-    async def build(self, build: DockerfileBuild, layout: Path, on_line: OnLine) -> None:
-        """Build into a layout."""
-        archive = layout.with_suffix(".tar")
+    async def _write(self, build: DockerfileBuild, archive: Path, on_line: OnLine) -> None:
         command = plan_build(self._program, build, archive=archive, repro=self.capabilities.repro)
-        ended = await run_command(
-            command, cwd=build.context, environ=self._environ, timeout_seconds=self._timeout_seconds, on_line=on_line
-        )
-        if ended.returncode != 0:
-            raise EngineFailedError(
-                f"{build.dockerfile} could not be built (EngineFailed): buildctl {self.version} ended with "
-                f"{ended.returncode}\n{format_lines(ended.lines)}",
-                hint="mend the step that failed, or choose another engine",
-            )
-        await unpack_layout(archive, layout)
+        await self._run(command, build, on_line)

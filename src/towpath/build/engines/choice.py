@@ -34,6 +34,8 @@ _QUESTION_SECONDS = 20.0
 _MOST_ANSWER_BYTES = 1 << 20
 # Without a daemon first: they work for everybody.
 ORDER = (BUILDAH, PODMAN, DOCKER, BUILDKIT)
+# Until then docker's client had a BuildKit client inside.
+_PLUG_IN_SINCE = (23, 0)
 _OWN_SECRETS = ("TOWPATH_KEY_PASSWORD",)
 
 
@@ -131,7 +133,9 @@ class Engines:
         try:
             buildx = await self._ask(DOCKER, program, "buildx", "inspect")
         except EngineMissingError:
-            buildx = ""  # without the plug-in the daemon builds and saves
+            if parse_version(client) >= _PLUG_IN_SINCE:
+                raise EngineMissingError(f"docker {format_version(client)} does not build without buildx") from None
+            buildx = ""  # the client has a builder inside; the daemon builds and saves
         older = min(parse_version(client), parse_version(server))
         return Docker(
             program,
@@ -165,5 +169,5 @@ def _install_hint(wanted: Sequence[str]) -> str:
     if wanted[0] == PODMAN:
         return "install podman (Debian: apt-get install podman), or set engine: auto"
     if wanted[0] == DOCKER:
-        return "install docker and start its daemon, or set engine: auto"
+        return "install docker with its buildx plug-in and start its daemon, or set engine: auto"
     return "install buildctl, start buildkitd and set BUILDKIT_HOST, or set engine: auto"

@@ -1,19 +1,16 @@
-"""Docker: its builder writes an OCI archive where it can, else the daemon saves the image as one (since 25.0).
+"""Docker: its builder writes an OCI archive where it can, else the daemon saves the image, as one since 25.0.
 
 A builder that is a container or a remote BuildKit, or a daemon with containerd's image store, exports OCI and rewrites
 the times of files. The classic daemon does neither: its image is built, saved, and its name let go.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from towpath.build.engines.archive import unpack_layout
-from towpath.build.engines.engine import Capabilities, DockerfileBuild, EngineFailedError, OnLine
-from towpath.build.engines.running import Command, Ended, format_lines, run_command
+from towpath.build.engines.daemon import OCI_OUTPUT, DaemonEngine
+from towpath.build.engines.engine import DockerfileBuild, OnLine
+from towpath.build.engines.running import Command
 
 DOCKER = "docker"
-# Uncompressed layers: they are compressed here, the same way whichever engine made them.
-OCI_OUTPUT = "rewrite-timestamp=true,compression=uncompressed"
 
 
 def plan_export_build(program: str, build: DockerfileBuild, *, archive: Path) -> Command:
@@ -46,50 +43,19 @@ def exports_oci(buildx: str, info: str) -> bool:
     return driver == DOCKER and "io.containerd.snapshotter" in info
 
 
-class Docker:
-    """`Engine` over docker."""
+class Docker(DaemonEngine):
+    """`Engine` over docker; with `capabilities.repro` its builder writes OCI archives itself."""
 
     name = DOCKER
 
-    def __init__(
-        self,
-        program: Path,
-        *,
-        version: str,
-        capabilities: Capabilities,
-        environ: Mapping[str, str],
-        timeout_seconds: float,
-    ) -> None:
-        """Set up; with `capabilities.repro` its builder writes OCI archives itself."""
-        self.version = version
-        self.capabilities = capabilities
-        self._program = str(program)
-        self._environ = environ
-        self._timeout_seconds = timeout_seconds
-
-    async def build(self, build: DockerfileBuild, layout: Path, on_line: OnLine) -> None:
-        """Build into a layout."""
-        archive, iidfile = layout.with_suffix(".tar"), layout.with_suffix(".iid")
+    async def _write(self, build: DockerfileBuild, archive: Path, on_line: OnLine) -> None:
         if self.capabilities.repro:
             await self._run(plan_export_build(self._program, build, archive=archive), build, on_line)
-        else:
-            await self._run(plan_daemon_build(self._program, build, iidfile=iidfile), build, on_line)
-            save, forget = plan_save(self._program, iidfile.read_text().strip(), archive=archive)
-            await self._run(save, build, on_line)
-            await self._run(forget, build, on_line)
-        await unpack_layout(archive, layout)
-
-    async def _run(self, command: Command, build: DockerfileBuild, on_line: OnLine) -> Ended:
-        ended = await run_command(
-            command, cwd=build.context, environ=self._environ, timeout_seconds=self._timeout_seconds, on_line=on_line
-        )
-        if ended.returncode != 0:
-            raise EngineFailedError(
-                f"{build.dockerfile} could not be built (EngineFailed): docker {self.version} ended with "
-                f"{ended.returncode}\n{format_lines(ended.lines)}",
-                hint="mend the step that failed, or choose another engine",
-            )
-        return ended
+            return
+        iidfile = archive.with_suffix(".iid")
+        await self._run(plan_daemon_build(self._program, build, iidfile=iidfile), build, on_line)
+        for command in plan_save(self._program, iidfile.read_text().strip(), archive=archive):
+            await self._run(command, build, on_line)
 
 
 def _shared(build: DockerfileBuild) -> list[str]:

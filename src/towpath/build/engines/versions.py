@@ -44,18 +44,15 @@ def podman_capabilities(version: Version) -> Capabilities:
 
 
 def docker_capabilities(version: Version, *, exports_oci: bool) -> Capabilities:
-    """Docker: BuildKit since 23.0; `docker save` writes an OCI layout since 25.0.
+    """Docker: a daemon with a BuildKit that knows secrets since 20.10, which is the oldest that was tried.
 
     Args:
         version: of client and daemon, the older one.
         exports_oci: its builder writes OCI archives itself, and then with the times of files rewritten.
     """
+    known = version >= (20, 10)
     return Capabilities(
-        repro=exports_oci,
-        oci_out=exports_oci or version >= (25, 0),
-        secrets=version >= (23, 0),
-        cache=True,
-        platforms=exports_oci,
+        repro=exports_oci, oci_out=exports_oci or known, secrets=known, cache=True, platforms=exports_oci
     )
 
 

@@ -19,8 +19,9 @@ DOCKER = {
     "version {{.Client.Version}}": (0, "28.2.2"),
     "version {{.Server.Version}}": (0, "27.1.0"),
     "info": (0, "Storage Driver: overlay2"),
-    "buildx": (1, "docker: unknown command: docker buildx"),
+    "buildx": (0, "Name: default\nDriver: docker\n"),
 }
+NO_BUILDX = {"buildx": (1, "docker: unknown command: docker buildx")}
 
 
 class Machine:
@@ -86,15 +87,27 @@ async def test_a_client_without_its_daemon_does_not_count(machine: Machine) -> N
 
 
 async def test_docker_is_as_old_as_the_older_of_client_and_daemon(machine: Machine) -> None:
-    machine.install("docker", {**DOCKER, "version {{.Server.Version}}": (0, "20.10.24")})
+    machine.install("docker", {**DOCKER, "version {{.Server.Version}}": (0, "19.3.15")})
     with pytest.raises(EngineMissingError, match="cannot write an OCI image"):
         await machine.engines().choose("docker", BUILD)
 
 
-async def test_docker_without_the_plug_in_builds_and_saves(machine: Machine) -> None:
+async def test_a_docker_without_a_builder_of_its_own_builds_and_saves(machine: Machine) -> None:
     machine.install("docker", DOCKER)
     engine = await machine.engines().choose("docker", BUILD)
     assert (engine.version, engine.capabilities.repro) == ("27.1.0", False)
+
+
+async def test_an_older_docker_has_a_builder_inside(machine: Machine) -> None:
+    machine.install("docker", {**DOCKER, **NO_BUILDX, "version {{.Client.Version}}": (0, "20.10.24+dfsg1")})
+    assert (await machine.engines().choose("docker", BUILD)).capabilities.secrets
+
+
+async def test_a_present_docker_needs_its_plug_in(machine: Machine) -> None:
+    machine.install("docker", {**DOCKER, **NO_BUILDX})
+    with pytest.raises(EngineMissingError, match=r"docker 28.2.2 does not build without buildx") as caught:
+        await machine.engines().choose("docker", BUILD)
+    assert "plug-in" in caught.value.hint
 
 
 async def test_docker_with_a_builder_of_its_own_exports_oci(machine: Machine) -> None:
