@@ -163,18 +163,24 @@ def find_certificates() -> Path | None:
 
 
 def _stdlib_files(directory_: Path, prefix: str) -> Iterator[HostFile]:
+    """The files below a directory, which is given without links."""
     with os.scandir(directory_) as scan:
         items = sorted(scan, key=lambda item: item.name)
     for item in items:
         path = f"{prefix}/{item.name}"
         if item.is_dir():
             if item.name not in _LEFT_OUT_DIRECTORIES and not item.name.startswith("config-"):
-                yield from _stdlib_files(Path(item.path), path)
+                yield from _stdlib_files(_followed(item), path)
         elif item.name.endswith(".so"):
             if not _LEFT_OUT_MODULES.match(item.name):
-                yield _binary(path, Path(item.path).resolve())
+                yield _binary(path, _followed(item))
         elif item.name not in _LEFT_OUT_FILES and not item.name.endswith((".pyc", ".exe")):
-            yield HostFile(path, Path(item.path).resolve())
+            yield HostFile(path, _followed(item))
+
+
+def _followed(item: os.DirEntry[str]) -> Path:
+    # Links only: to resolve a path asks for each of its directories, and there are six hundred files.
+    return Path(item.path).resolve() if item.is_symlink() else Path(item.path)
 
 
 def _libraries(executable: Path, modules: list[Path]) -> Iterator[HostFile]:
