@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import ssl
 import subprocess
 import threading
 from pathlib import Path
@@ -177,6 +178,28 @@ def test_it_speaks_tls_with_a_given_certificate(tmp_path: Path) -> None:
         assert registry.ask("GET", "/v2/", trust=files.authority)[0] == 401
 
 
+def test_it_makes_a_certificate_and_says_what_to_trust(tmp_path: Path) -> None:
+    root = tmp_path / "registry"
+    authority = root / "tls" / "ca.crt"
+    with serve_alone(root, "--tls", "--tls-name", "registry.lan") as registry:
+        port = registry.host.rpartition(":")[2]
+        assert registry.url == f"https://127.0.0.1:{port}"
+        trust, podman = (registry.process.stdout.readline() for _ in range(2))  # type: ignore[union-attr]
+        assert trust.split() == ["trust", "clients", "need", str(authority)]
+        assert f"/etc/containers/certs.d/registry.lan:{port} && cp {authority} " in podman
+        assert registry.ask("GET", "/healthz", trust=authority)[0] == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            registry.ask("GET", "/healthz")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            StandaloneRegistry(root, registry.process, f"http://{registry.host}").ask("GET", "/healthz")
+        first = authority.read_bytes()
+    with serve_alone(root, "--tls") as registry:
+        assert registry.ask("GET", "/healthz", trust=authority)[0] == 200
+    assert authority.read_bytes() == first
+    for name in ("tls/ca.key", "tls/server.key"):
+        assert (root / name).stat().st_mode & 0o777 == 0o600
+
+
 def test_two_processes_do_not_share_a_directory(tmp_path: Path) -> None:
     with serve_alone(tmp_path / "registry"):
         argv = [TOWPATH, "registry", "serve", "--root", str(tmp_path / "registry"), "--port", "0"]
@@ -190,6 +213,8 @@ def test_two_processes_do_not_share_a_directory(tmp_path: Path) -> None:
         (("--host", "0.0.0.0"), "ClearText"),  # noqa: S104 - refused
         (("--tls-cert", "/nowhere"), "--tls-key is missing"),
         (("--tls-cert", "/nowhere", "--tls-key", "/nowhere"), "BadCertificate"),
+        (("--tls-name", "registry.lan"), "add --tls"),
+        (("--tls", "--tls-name", "registry.lan:5000"), "no port"),
         (("--access-log", "/nowhere/access.log"), "access log"),
         (("--port", "99999"), "99999"),
     ],

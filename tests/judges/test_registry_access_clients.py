@@ -60,6 +60,21 @@ def test_skopeo_pushes_and_pulls_over_tls_as_robots_may(
     assert "invalid username/password" in gone
 
 
+def test_skopeo_trusts_the_authority_that_a_registry_makes(layout: Path, tmp_path: Path) -> None:
+    skopeo, certificates = require("skopeo"), tmp_path / "certs.d"
+    certificates.mkdir()
+    for _ in range(2):  # the second time as after a restart, with the same authority
+        with serve_alone(tmp_path / "registry", "--tls") as registry:
+            if not (certificates / "ca.crt").exists():
+                (certificates / "ca.crt").write_bytes((tmp_path / "registry" / "tls" / "ca.crt").read_bytes())
+                pusher = f"ci:{registry.create_robot('ci', 'lab/*')}"
+            remote = f"docker://{registry.host}/lab/app:v1"
+            source = f"oci:{layout}:latest"
+            run(skopeo, "copy", "--dest-cert-dir", certificates, "--dest-creds", pusher, source, remote)
+            run(skopeo, "inspect", "--cert-dir", certificates, "--creds", pusher, remote)
+            run(skopeo, "inspect", "--creds", pusher, remote, expect=1)  # it is not told whom to trust
+
+
 def test_podman_pulls_with_the_login_that_is_printed(
     registry: StandaloneRegistry, layout: Path, tmp_path: Path
 ) -> None:

@@ -5,23 +5,17 @@ passwords and tokens would cross the network in clear text. What the platform's 
 authorities and the one that vouches for the platform.
 """
 
-import platform as machine
-import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.config import Settings
 from towpath.errors import UserError
-from towpath.http.certificates import ensure_certificates
 from towpath.http.hosts import is_loopback_host, split_port
 from towpath.http.tls import ServerCertificate, find_expiry, find_mismatch
 from towpath.server.accesschecks import judge_certificate
 from towpath.server.doctor import WARNING, Check
-
-SUBJECT = "towpath"
-# A machine may be called anything, or nothing; a certificate takes host names only.
-_HOST_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
+from towpath.server.owncertificate import ensure_own_certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +43,7 @@ def prepare_encryption(settings: Settings, *, now: float) -> Encryption | None:
     Raises:
         UserError: the options make no sense together, clear text would cross a network unasked, or the certificate
             cannot be used.
+        TowpathError: the disk refused.
     """
     if bool(settings.tls_certificate) != bool(settings.tls_key):
         missing = "--tls-key" if settings.tls_certificate else "--tls-cert"
@@ -59,14 +54,11 @@ def prepare_encryption(settings: Settings, *, now: float) -> Encryption | None:
     name = split_port(settings.registry_host)
     if settings.tls_certificate and settings.tls_key:
         return _use(settings.tls_certificate, settings.tls_key, name)
-    here = machine.node().lower()
-    names = ["127.0.0.1", "localhost", name, settings.host, *([here] if _HOST_NAME.fullmatch(here) else [])]
-    made = ensure_certificates(
+    made = ensure_own_certificate(
         settings.state / "tls",
-        names=list(dict.fromkeys(names)),
+        names=[name, settings.host],
         now=now,
         authority=settings.state / "cluster" / "pki",
-        subject=SUBJECT,
     )
     return Encryption(made.certificate, made.key, made.authority, name, trusting(made.authority))
 

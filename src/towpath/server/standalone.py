@@ -12,7 +12,6 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from starlette.routing import Route, Router
 from towpath.aio.clock import Clock, SystemClock
 from towpath.aio.files import write_durably
 from towpath.aio.tasks import Background
-from towpath.errors import TowpathError, UserError
+from towpath.errors import TowpathError
 from towpath.http.credentials import SecretChecker, parse_basic
 from towpath.http.hosts import is_loopback_host
 from towpath.http.server import ANY_HOST, Listener
@@ -40,6 +39,7 @@ from towpath.registry.protocol.exchange import OnPush
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
 from towpath.server.allocation import keep_memory_small
+from towpath.server.registrysettings import RegistrySettings, check_settings
 
 if TYPE_CHECKING:
     from towpath.server.upstreams import Upstreams
@@ -58,51 +58,12 @@ SCRUB_SECONDS = 7 * DAY_SECONDS
 SCRUB_BYTES_PER_SECOND = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """One registry.
-
-    Attributes:
-        root: its directory.
-        host: where to listen.
-        port: the port; 0 lets the system choose.
-        tls_certificate: with `tls_key`, the PEM files to serve TLS with; taken up anew when they change.
-        tls_key: see `tls_certificate`.
-        insecure_http: clear text beyond loopback is meant.
-        anonymous_pull: repositories, by glob, that everybody may pull from.
-        access_log: where requests are noted, a file, or `-` for standard error; empty for nowhere.
-        notify: whom to tell of pushes, by URL.
-        notify_secret_file: what holds the secret that signs; None for one that is made.
-        quota_bytes: the most it may hold; None for no limit.
-        collect_daily: remove once a day what no tag leads to.
-        upstreams: prefixes that are filled from other registries, as `PREFIX=REGISTRY[/PATH]`.
-        mend_from: prefixes whose damaged content is fetched from others, in the same form.
-        upstream_logins: the file with the logins for both, as docker writes it; None to ask without one.
-    """
-
-    root: Path
-    host: str = "127.0.0.1"
-    port: int = 0
-    tls_certificate: Path | None = None
-    tls_key: Path | None = None
-    insecure_http: bool = False
-    anonymous_pull: tuple[str, ...] = ()
-    access_log: str = ""
-    notify: tuple[str, ...] = ()
-    notify_secret_file: Path | None = None
-    quota_bytes: int | None = None
-    collect_daily: bool = False
-    upstreams: tuple[str, ...] = ()
-    mend_from: tuple[str, ...] = ()
-    upstream_logins: Path | None = None
-
-
 class StandaloneRegistry:
     """A registry; `start` it once, `close` it once."""
 
     def __init__(self, settings: RegistrySettings, *, clock: Clock) -> None:
         """Prepare. Raises UserError when the settings make no sense or the access log cannot be written."""
-        _check(settings)
+        check_settings(settings)
         self._stack = AsyncExitStack()
         self._upstreams = _make_upstreams(settings, clock)
         filling = self._upstreams.filling if self._upstreams else None
@@ -168,12 +129,16 @@ class StandaloneRegistry:
             Route("/healthz", _tell_health, methods=["GET"]),
             Route("/metrics", self._tell_metrics, methods=["GET"]),
         ]
+        certificate, key = settings.tls_certificate, settings.tls_key
+        if settings.makes_certificate:
+            certificate, key = self._ensure_certificate()
+            background.run_forever("certificate renewal", self._renew_for_ever)
         listener = Listener(
             Router(routes=routes),
             host=settings.host,
             port=settings.port,
-            certificate=settings.tls_certificate,
-            key=settings.tls_key,
+            certificate=certificate,
+            key=key,
             # A page that rebinds its name reaches loopback only; elsewhere people give a registry names of their own.
             hosts=[] if is_loopback_host(settings.host) else [ANY_HOST],
             grace_seconds=GRACE_SECONDS,
@@ -197,6 +162,18 @@ class StandaloneRegistry:
         self._stack.push_async_callback(notifier.close)
         await notifier.start(self._registry.read_tags)
         return notifier.pushed
+
+    def _ensure_certificate(self) -> tuple[Path, Path]:
+        from towpath.server.owncertificate import ensure_own_certificate  # noqa: PLC0415 - clear text needs none of it
+
+        names = [self._settings.host, *self._settings.tls_names]
+        made = ensure_own_certificate(self._settings.tls_directory, names=names, now=self._clock.now())
+        return made.certificate, made.key
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await self._clock.sleep(DAY_SECONDS)
+            self._ensure_certificate()  # the listener looks at its files with every hello
 
     async def _collect_for_ever(self) -> None:
         collector = self._registry.collector
@@ -254,18 +231,6 @@ async def _run(settings: RegistrySettings, on_ready: Callable[[str], None]) -> N
 async def _tell_health(request: Request) -> Response:
     del request
     return Response(b'{"status":"ready"}', media_type="application/json")
-
-
-def _check(settings: RegistrySettings) -> None:
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
-        missing = "--tls-key" if settings.tls_certificate else "--tls-cert"
-        raise UserError(f"{missing} is missing (Usage): a certificate and its key go together")
-    if settings.tls_certificate or settings.insecure_http or is_loopback_host(settings.host):
-        return
-    raise UserError(
-        f"registry cannot listen at {settings.host} (ClearText): secrets would cross the network unencrypted",
-        hint="add --tls-cert and --tls-key; --insecure-http where the network or a proxy protects them",
-    )
 
 
 def _make_upstreams(settings: RegistrySettings, clock: Clock) -> "Upstreams | None":

@@ -1,9 +1,11 @@
 """A registry on its own: what it does by itself."""
 
 import asyncio
+import ssl
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -11,13 +13,15 @@ from fakes.clock import VirtualClock
 from fakes.registry import RegistryServer, push_image, serve_registry
 from fakes.registry_api import open_api
 from towpath.aio.clock import SystemClock
+from towpath.errors import TowpathError
 from towpath.oci import media
 from towpath.oci.digest import Digest
 from towpath.oci.keyring import Credential, Keyring, format_docker_config
 from towpath.oci.manifest import format_manifest
 from towpath.oci.reference import Reference
 from towpath.ociclient.client import RegistryClient
-from towpath.server.standalone import RegistrySettings, StandaloneRegistry
+from towpath.server.registrysettings import RegistrySettings
+from towpath.server.standalone import StandaloneRegistry
 
 DAY = 86_400.0
 
@@ -113,12 +117,50 @@ async def test_damage_is_found_once_a_week_told_and_mended(tmp_path: Path, caplo
     assert damaged.read_bytes() == b"precious"
 
 
-def test_a_registry_that_nobody_fills_imports_no_client() -> None:
+def test_a_registry_that_nobody_fills_in_clear_text_imports_no_client_and_no_certificates() -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom towpath.aio.clock import SystemClock\n"
-        "from towpath.server.standalone import RegistrySettings, StandaloneRegistry\n"
+        "from towpath.server.registrysettings import RegistrySettings\n"
+        "from towpath.server.standalone import StandaloneRegistry\n"
         "StandaloneRegistry(RegistrySettings(Path('none')), clock=SystemClock())\n"
-        "print([name for name in sys.modules if name.startswith(('towpath.ociclient', 'towpath.server.upstreams'))])"
+        "print([name for name in sys.modules if name.startswith(('towpath.ociclient', 'towpath.server.upstreams', "
+        "'towpath.server.owncertificate', 'towpath.http.certificates'))])"
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert told.stdout == "[]\n"
+
+
+async def test_a_certificate_of_its_own_is_renewed_while_it_serves(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    settings = RegistrySettings(tmp_path / "alone", tls=True)
+    assert settings.trusted is not None
+    alone = StandaloneRegistry(settings, clock=clock)
+    where = urlsplit(await alone.start())
+    assert where.port is not None
+    address = ("127.0.0.1", where.port)
+    try:
+        authority = settings.trusted.read_bytes()
+        first = await asyncio.to_thread(ssl.get_server_certificate, address)
+        async with asyncio.timeout(60):
+            while (served := await asyncio.to_thread(ssl.get_server_certificate, address)) == first:
+                await clock.advance(30 * DAY)
+    finally:
+        await alone.close()
+    assert served == (settings.tls_directory / "server.crt").read_text()
+    assert settings.trusted.read_bytes() == authority
+
+
+async def test_a_certificate_that_cannot_be_kept_is_said(tmp_path: Path) -> None:
+    settings = RegistrySettings(tmp_path / "alone", tls=True)
+    settings.root.mkdir()
+    settings.tls_directory.write_text("in the way")
+    with pytest.raises(TowpathError, match=r"certificate in .*alone/tls cannot be kept \(FileExistsError\)"):
+        await StandaloneRegistry(settings, clock=VirtualClock()).start()
+
+
+async def test_clear_text_makes_no_certificate(tmp_path: Path) -> None:
+    settings = RegistrySettings(tmp_path / "alone")
+    alone = StandaloneRegistry(settings, clock=VirtualClock())
+    assert (await alone.start()).startswith("http://")
+    await alone.close()
+    assert not settings.tls_directory.exists()

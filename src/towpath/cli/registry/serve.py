@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from towpath.cli.serving_options import ACCESS_LOG, ANONYMOUS, INSECURE, NOTIFY, TLS_FILES, UPSTREAMS, describe_trust
+from towpath.cli.serving_options import (
+    ACCESS_LOG,
+    ANONYMOUS,
+    INSECURE,
+    NOTIFY,
+    TLS,
+    TLS_FILES,
+    UPSTREAMS,
+    describe_trust,
+)
 
 
 def _read_size(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -32,6 +41,14 @@ LOOPBACK = "127.0.0.1"
 )
 @click.option("--host", default=LOOPBACK, help="Where to listen.", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, help="0: any that is free.", show_default=True)
+@TLS
+@click.option(
+    "--tls-name",
+    "tls_names",
+    multiple=True,
+    metavar="NAME",
+    help="With --tls: clients say this name or address, too; more than one by repeating it.",
+)
 @TLS_FILES[0]
 @TLS_FILES[1]
 @INSECURE
@@ -51,11 +68,13 @@ def command(root: Path, **options: Any) -> None:
 
       towpath robot create ci --root DIR --repository '*' --allow push
 
-    /metrics is open to every robot. Ctrl-C lets requests in flight end, then stops it.
+    With --tls clients trust DIR/tls/ca.crt; how podman and containerd are told is printed. /metrics is open to every
+    robot. Ctrl-C lets requests in flight end, then stops it.
     """
     # What is imported lives as long as the process: collecting garbage among it costs a tenth of the start.
     gc.disable()
-    from towpath.server.standalone import RegistrySettings, run_registry  # noqa: PLC0415 - as just said
+    from towpath.server.registrysettings import RegistrySettings  # noqa: PLC0415 - as just said
+    from towpath.server.standalone import run_registry  # noqa: PLC0415 - as just said
 
     gc.freeze()
     gc.enable()
@@ -63,7 +82,14 @@ def command(root: Path, **options: Any) -> None:
 
     def greet(url: str) -> None:
         click.echo(f"registry {root} serves at {url}")
-        if settings.tls_certificate is not None:
-            click.echo(describe_trust(url.removeprefix("https://"), settings.tls_certificate.resolve()))
+        if settings.trusted is not None:
+            click.echo(describe_trust(_address(url, settings.tls_names), settings.trusted.resolve()))
 
     run_registry(settings, on_ready=greet)
+
+
+def _address(url: str, names: tuple[str, ...]) -> str:
+    """What clients call the registry: the first name that was said, else where this machine reaches it."""
+    host, _, port = url.removeprefix("https://").rpartition(":")
+    name = names[0] if names else host
+    return f"[{name}]:{port}" if ":" in name.strip("[]") and not name.startswith("[") else f"{name}:{port}"
