@@ -137,6 +137,24 @@ def test_changes_elsewhere_leave_a_service_clean(lab: Worktree, towpath: Any) ->
     assert towpath("-o", "json").json()["tag"].startswith("dirty-")
 
 
+def test_a_blueprint_that_only_the_work_tree_has_mended_is_built(lab: Worktree, towpath: Any) -> None:
+    mended = (lab.path / "towpath.yaml").read_bytes()
+    lab.commit({"towpath.yaml": "name: [\n"})
+    broken = towpath("site")
+    lab.write({"towpath.yaml": mended})
+
+    assert (broken.code, "towpath.yaml" in broken.err) == (2, True)
+    assert towpath("site", "-o", "json").json()["changes"] == ["towpath.yaml"]
+
+
+def test_a_repository_inside_a_service_is_a_change_of_it(lab: Worktree, towpath: Any) -> None:
+    inner = Worktree(lab.path / "services/site/inner", str(lab.path))
+    inner.commit({"a": "1"})
+
+    assert towpath("site", "-o", "json").json()["changes"] == ["services/site/inner/"]
+    assert towpath("docs", "-o", "json").json()["changes"] == []
+
+
 def test_a_commit_can_be_named_whatever_the_work_tree_is_like(lab: Worktree, towpath: Any) -> None:
     clean = towpath("-o", "json").json()
     lab.commit({"services/site/public/index.html": "<h1>two</h1>\n"})

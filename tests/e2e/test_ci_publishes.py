@@ -25,7 +25,8 @@ from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
 from towpath.registry.app import create_registry_app
 from towpath.registry.service import Registry
 from towpath.server.blueprints import Blueprints
-from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
+from towpath.server.ci_adapters import ServiceBuilder
+from towpath.server.trees import RepositoryTrees
 from towpath.source.repository import GitRepository
 
 SERVICES = ("sensor", "chaos")

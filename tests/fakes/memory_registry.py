@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.image import parse_image_config
-from towpath.oci.manifest import Manifest, parse_manifest
+from towpath.oci.manifest import Manifest, RawManifest, parse_manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.oci.tags import is_immutable
-from towpath.ociclient.client import RawManifest
 from towpath.ociclient.errors import Failure, PullCause, PullError, PushError, TagTakenError
 from towpath.ociclient.images import Image
 

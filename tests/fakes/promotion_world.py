@@ -15,11 +15,10 @@ from towpath.oci.annotations import REVISION
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.image import ImageConfig
-from towpath.oci.manifest import Manifest
+from towpath.oci.manifest import Manifest, RawManifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
-from towpath.ociclient.client import RawManifest
 from towpath.ociclient.errors import Failure, PullCause, PullError
 from towpath.ociclient.images import Image
 from towpath.promote.gate.evidence import Artifacts, Standing

@@ -27,10 +27,9 @@ from towpath.errors import IntegrityError, NotFoundError
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.image import ImageConfig
-from towpath.oci.manifest import Manifest, parse_manifest
+from towpath.oci.manifest import Manifest, RawManifest, parse_manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
-from towpath.ociclient.client import RawManifest
 from towpath.ociclient.errors import PullCause, PullError
 from towpath.ociclient.images import Image
 

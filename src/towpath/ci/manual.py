@@ -13,15 +13,16 @@ CI's own run of a commit (`run`) also publishes the set and moves the channel.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from towpath.blueprint.model import Service
 from towpath.ci.batch import Batch, ServiceRun, repository_of
+from towpath.ci.order import Order
 from towpath.ci.plan import Build, fingerprint
 from towpath.ci.planning import Planner
-from towpath.ci.ports import ArtifactStore, Snapshot
+from towpath.ci.ports import ArtifactStore
 from towpath.ci.publication import TagCollisionError
 from towpath.oci.digest import Digest
 from towpath.oci.reference import Reference
@@ -29,31 +30,6 @@ from towpath.oci.tags import is_immutable, sha_tag
 from towpath.ociclient.errors import PullError
 
 _TagStep = Callable[[ServiceRun, Reference, Digest], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkContext:
-    """A service's directory in a work tree, and the files of it that count; None for all."""
-
-    directory: Path
-    only: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to build.
-
-    Attributes:
-        snapshot: the commit, or the work tree as if it were one (with trees of nothing).
-        services: those to build.
-        tag: what the images are tagged, and told as their version.
-        contexts: the directories of a work tree, by service; empty for a commit.
-    """
-
-    snapshot: Snapshot
-    services: tuple[Service, ...]
-    tag: str
-    contexts: Mapping[str, WorkContext] = field(default_factory=dict)
 
 
 class ManualBuild:

@@ -8,8 +8,8 @@ from typing import Protocol
 from towpath.blueprint.model import Blueprint, Service
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
+from towpath.oci.manifest import RawManifest
 from towpath.oci.reference import Reference
-from towpath.ociclient.client import RawManifest
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,9 @@ from towpath.oci import media
 from towpath.oci.annotations import REVISION, TREE
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
-from towpath.oci.manifest import InvalidManifestError, parse_manifest
+from towpath.oci.manifest import InvalidManifestError, RawManifest, parse_manifest
 from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
-from towpath.ociclient.client import RawManifest
 from towpath.ociclient.errors import PullCause, PullError
 
 # Asked with the commit that the channel is at (None: nowhere yet), when the move is about to be made.

@@ -15,6 +15,7 @@ import orjson
 
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
+from towpath.oci.digest import Digest
 from towpath.oci.fields import Fields, InvalidDocumentError
 
 # 100: what is wrong with the hundredth entry is wrong with all; each problem costs memory that the sender chose.
@@ -33,6 +34,15 @@ class InvalidManifestError(InvalidDocumentError):
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("manifest", problems)
+
+
+@dataclass(frozen=True, slots=True)
+class RawManifest:
+    """A manifest as received; `digest` was computed over `content`."""
+
+    content: bytes
+    media_type: str
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True)

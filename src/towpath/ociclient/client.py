@@ -6,7 +6,7 @@ How a call is authorised and sent stands in `session`, what its failures mean in
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import quote
 
 from towpath.aio.clock import Clock, SystemClock
@@ -17,7 +17,7 @@ from towpath.oci.challenge import DELETE, PULL, PUSH, Scope
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.keyring import Keyring
-from towpath.oci.manifest import Index, Manifest, format_manifest
+from towpath.oci.manifest import Index, Manifest, RawManifest, format_manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 from towpath.ociclient.errors import DeleteError, PullCause, PullError, PushError
@@ -48,15 +48,6 @@ BLOB_ATTEMPTS = 4
 # How deep an index may point to indexes before the walk gives up.
 INDEX_DEPTH = 3
 _ACCEPT = ", ".join((*media.ACCEPTED, "*/*"))
-
-
-@dataclass(frozen=True, slots=True)
-class RawManifest:
-    """A manifest as received; `digest` was computed over `content`."""
-
-    content: bytes
-    media_type: str
-    digest: Digest
 
 
 class RegistryClient:

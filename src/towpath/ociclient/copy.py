@@ -18,9 +18,9 @@ from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
-from towpath.oci.manifest import Index, Manifest
+from towpath.oci.manifest import Index, Manifest, RawManifest
 from towpath.oci.reference import Reference
-from towpath.ociclient.client import RawManifest, RegistryClient
+from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.errors import PullCause, PullError, PushError
 from towpath.ociclient.responses import read_manifest
 

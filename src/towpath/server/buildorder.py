@@ -5,21 +5,22 @@ stands and tagged `dirty-<7>`, which moves and never passes for a commit's. Only
 counts: their directories, and the blueprint.
 """
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.blueprint.load import load_blueprint
 from towpath.blueprint.model import BLUEPRINT_FILE, UNRELEASED_TAG, Blueprint, Service, platform_name
 from towpath.build.context import LEFT_OUT
-from towpath.ci.manual import Order, WorkContext
+from towpath.ci.order import Order, WorkContext
 from towpath.ci.ports import Snapshot
-from towpath.errors import NotFoundError, UserError
+from towpath.errors import NotFoundError, TowpathError, UserError
 from towpath.oci.reference import Reference, parse_tag
 from towpath.oci.tags import is_immutable, sha_tag
 from towpath.server.blueprints import Blueprints
-from towpath.server.ci_adapters import RepositoryTrees
+from towpath.server.trees import RepositoryTrees
 from towpath.source.repository import GitRepository
 from towpath.source.worktree import WorkTree, find_worktree
 
@@ -95,42 +96,100 @@ async def _in_git(
     address: str,
     environ: Mapping[str, str],
 ) -> Found:
-    source_url = await tree.find_remote("towpath", "origin")
-    commit = await repository.find_commit(wanted.commit or "HEAD") or ""
-    if wanted.commit and not commit:
-        raise NotFoundError(f"commit {wanted.commit} was not found (NotFound)", hint="git log --oneline lists them")
-    changes: tuple[str, ...] = ()
-    if not wanted.commit:
-        blueprint = _with_registry(_read_blueprint(root, await tree.files("."), address), wanted.registry)
-        chosen = _choose(blueprint, wanted.services)
-        changes = tuple(await tree.changes([BLUEPRINT_FILE, *(service.path for service in chosen)]))
-        if changes or not commit:
-            order = await _dirty_order(tree, repository, blueprint, chosen, commit, wanted, environ)
-            return Found(order, changes or ("everything",), source_url, repository)
     blueprints = Blueprints(repository, default_name=platform_name(root.name), address=address)
     trees = RepositoryTrees(repository, blueprints, branch="")
-    snapshot = await trees.snapshot(commit)
-    snapshot = replace(snapshot, blueprint=_with_registry(snapshot.blueprint, wanted.registry))
+    asked = await _ask(tree, repository, trees, wanted)
+    commit = asked.commit
+    if wanted.commit and not commit:
+        raise NotFoundError(f"commit {wanted.commit} was not found (NotFound)", hint="git log --oneline lists them")
+    if asked.changes or not commit:
+        files = await tree.files(".")
+        blueprint = _with_registry(_read_blueprint(root, files, address), wanted.registry)
+        chosen = _choose(blueprint, wanted.services)
+        changes = _touching(asked.changes, [BLUEPRINT_FILE, *(service.path for service in chosen)])
+        if changes or not commit:
+            time = await repository.committed_at(commit) if commit else _NO_TIME
+            order = _dirty_order(tree.root, files, blueprint, chosen, wanted, commit=commit, time=_epoch(environ, time))
+            return Found(order, changes or ("everything",), asked.source_url, repository)
+    if not isinstance(asked.snapshot, Snapshot):
+        raise asked.snapshot
+    snapshot = replace(asked.snapshot, blueprint=_with_registry(asked.snapshot.blueprint, wanted.registry))
     order = Order(snapshot, _choose(snapshot.blueprint, wanted.services), _tag(wanted, sha_tag(commit)))
-    return Found(order, (), source_url, repository, trees)
+    return Found(order, (), asked.source_url, repository, trees)
 
 
-async def _dirty_order(
-    tree: WorkTree,
-    repository: GitRepository,
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What Git says.
+
+    Attributes:
+        source_url: where the repository is found; empty when nowhere.
+        commit: the full id of the commit that is wanted, or that the work tree is at; empty for none.
+        snapshot: of that commit, or why it cannot be read: a work tree may have mended it.
+        changes: everything in the work tree that no commit has; nothing when a commit is wanted.
+    """
+
+    source_url: str
+    commit: str
+    snapshot: Snapshot | TowpathError
+    changes: Sequence[str]
+
+
+async def _ask(tree: WorkTree, repository: GitRepository, trees: RepositoryTrees, wanted: Wanted) -> _Asked:
+    """Questions that do not depend on each other, side by side: each waits for a git of its own."""
+
+    async def read_commit() -> tuple[str, Snapshot | TowpathError]:
+        commit = await repository.find_commit(wanted.commit or "HEAD") or ""
+        try:
+            return commit, await trees.snapshot(commit)
+        except TowpathError as error:
+            return commit, error
+
+    async def find_changes() -> Sequence[str]:
+        return [] if wanted.commit else await tree.changes(["."])
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            source_url = group.create_task(tree.find_remote("towpath", "origin"))
+            changes = group.create_task(find_changes())
+            read = group.create_task(read_commit())
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from failures.exceptions[0].__cause__
+    return _Asked(source_url.result(), *read.result(), changes.result())
+
+
+def _touching(changes: Iterable[str], paths: Sequence[str]) -> tuple[str, ...]:
+    """The changes at, below or around some paths; a repository in the work tree is one change that ends with `/`."""
+    if "." in paths:
+        return tuple(changes)
+    return tuple(
+        change
+        for change in changes
+        if any(change == path or change.startswith(f"{path}/") for path in paths)
+        or (change.endswith("/") and any(f"{path}/".startswith(change) for path in paths))
+    )
+
+
+def _dirty_order(
+    root: Path,
+    files: frozenset[str],
     blueprint: Blueprint,
     chosen: tuple[Service, ...],
-    commit: str,
     wanted: Wanted,
-    environ: Mapping[str, str],
+    *,
+    commit: str,
+    time: float,
 ) -> Order:
-    time = (await repository.get_commit(commit)).committed_at if commit else _NO_TIME
     # No commit: what is built is in none, and an image that names one would say otherwise.
-    snapshot = Snapshot("", _epoch(environ, time), blueprint, {})
-    contexts = {
-        service.name: WorkContext(tree.root / service.path, await tree.files(service.path)) for service in chosen
-    }
+    snapshot = Snapshot("", time, blueprint, {})
+    contexts = {service.name: WorkContext(root / service.path, _below(files, service.path)) for service in chosen}
     return Order(snapshot, chosen, _tag(wanted, f"{DIRTY}-{commit[:_SHORT]}" if commit else DIRTY), contexts)
+
+
+def _below(files: frozenset[str], directory: str) -> frozenset[str]:
+    """The files below a directory, relative to it."""
+    prefix = "" if directory == "." else f"{directory}/"
+    return frozenset(file.removeprefix(prefix) for file in files if file.startswith(prefix))
 
 
 def _outside_git(root: Path, wanted: Wanted, address: str, environ: Mapping[str, str]) -> Found:

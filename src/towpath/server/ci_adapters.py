@@ -1,8 +1,7 @@
-"""What CI asks for, made of the repository and the builder: two adapters of `ci.ports`."""
+"""What CI has images built by: adapters of `ci.ports` over the builder. What it reads the source by: `trees`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from towpath.build.attestations import Attestor
 from towpath.build.builder import Builder
@@ -10,47 +9,10 @@ from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.index import BuiltIndex, compose_index
 from towpath.build.parallel import run_all
 from towpath.build.pusher import OnSent, ignore_sent
-from towpath.ci.ports import BuildJob, Snapshot
+from towpath.ci.ports import BuildJob
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
-from towpath.server.blueprints import Blueprints
-from towpath.source.repository import GitRepository
-
-ANCESTORS = 100
-
-
-class RepositoryTrees:
-    """`ci.ports.SourceTrees` over a repository's branch."""
-
-    def __init__(self, repository: GitRepository, blueprints: Blueprints, *, branch: str) -> None:
-        self._repository = repository
-        self._blueprints = blueprints
-        self._branch = branch
-
-    async def newest(self) -> str | None:
-        """The commit the branch is at."""
-        return await self._repository.find_commit(f"refs/heads/{self._branch}")
-
-    async def snapshot(self, commit: str) -> Snapshot:
-        """A commit as CI reads it."""
-        blueprint = await self._blueprints.at(commit)
-        found = await self._repository.get_commit(commit)
-        ids = await self._repository.tree_ids(commit, [service.path for service in blueprint.services.values()])
-        trees = {name: ids[service.path] for name, service in blueprint.services.items()}
-        return Snapshot(commit, found.committed_at, blueprint, trees)
-
-    async def ancestors(self, commit: str) -> list[str]:
-        """The commits it contains, newest first."""
-        return [one.id for one in await self._repository.log(commit, limit=ANCESTORS + 1) if one.id != commit]
-
-    async def export(self, commit: str, path: str, destination: Path) -> None:
-        """Write a directory of a commit."""
-        await self._repository.export(commit, path, destination)
-
-    async def is_ancestor(self, ancestor: str, descendant: str) -> bool:
-        """Whether one commit is contained in another."""
-        return await self._repository.is_ancestor(ancestor, descendant)
 
 
 @dataclass(slots=True)

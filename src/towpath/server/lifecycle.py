@@ -5,14 +5,13 @@ import errno
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from towpath import __version__
-from towpath.aio.children import finish_starts
+from towpath.aio.children import finish_starts, watch_children_cheaply
 from towpath.aio.clock import SystemClock
 from towpath.config import Settings
 from towpath.errors import TowpathError
@@ -56,23 +55,12 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
     with Lock(settings.state):
         asked, settings = settings, recall_cluster(recall_remote(settings))
         keep_memory_small()
-        _watch_children_cheaply()
+        watch_children_cheaply()
         try:
             asyncio.run(_run(settings, on_ready, started))
         except TowpathError as error:
             explain_remembered(asked, error)
             raise
-
-
-def _watch_children_cheaply() -> None:
-    """Have Python 3.11 wait for children by descriptors, as later ones do, instead of by a thread each."""
-    if sys.version_info >= (3, 12):
-        return
-    try:
-        os.close(os.pidfd_open(os.getpid()))
-    except (AttributeError, OSError):
-        return  # an old kernel, or a container that forbids it
-    asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 async def _run(settings: Settings, on_ready: Callable[[Running], None], started: float) -> None:

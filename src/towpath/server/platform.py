@@ -49,7 +49,6 @@ from towpath.server.artifacts import Artifacts
 from towpath.server.attested import TrustedAttestations
 from towpath.server.blueprints import Blueprints
 from towpath.server.building import make_services
-from towpath.server.ci_adapters import RepositoryTrees
 from towpath.server.clusters import make_cluster, reconcile_settings
 from towpath.server.delivery import Delivery
 from towpath.server.doctor import OK, Check
@@ -67,6 +66,7 @@ from towpath.server.permissions import examine_permissions
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.registryaccess import RegistryAccess
 from towpath.server.remotefile import make_upstream
+from towpath.server.trees import RepositoryTrees
 from towpath.server.upstreams import Upstreams
 from towpath.source.repository import GitRepository
 from towpath.web.answers import Guard

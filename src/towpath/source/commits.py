@@ -1,6 +1,9 @@
 """Commits as values, and the form in which `git log` is asked for them. Pure."""
 
+import contextlib
 from dataclasses import dataclass
+
+from towpath.errors import IntegrityError
 
 # Git ends a message at its first NUL, so NUL parts fields safely. Trailers are parsed by Git itself: its rules for
 # which last paragraph counts as trailers are not ours to repeat.
@@ -50,6 +53,16 @@ def parse_log(output: bytes) -> list[Commit]:
     fields = output.decode(errors="replace").split("\x00")
     # `-z` ends each record with one more NUL, which leaves an empty field at the very end.
     return [_parse_commit(fields[start : start + _FIELDS]) for start in range(0, len(fields) - 1, _FIELDS)]
+
+
+def parse_committed_at(content: bytes) -> float:
+    """The committer's time in a commit object, in seconds since the epoch. Raises IntegrityError."""
+    header = content.partition(b"\n\n")[0]
+    for line in header.split(b"\n"):
+        if line.startswith(b"committer "):
+            with contextlib.suppress(ValueError, IndexError):
+                return float(int(line.split()[-2]))
+    raise IntegrityError("commit could not be read (Malformed): it does not say when it was made")
 
 
 def _parse_commit(fields: list[str]) -> Commit:

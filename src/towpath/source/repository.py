@@ -17,7 +17,7 @@ from typing import Protocol
 from towpath.aio.clock import Clock, SystemClock
 from towpath.errors import ConflictError, IntegrityError, NotFoundError, UserError
 from towpath.source import git
-from towpath.source.commits import LOG_FORMAT, Commit, parse_log
+from towpath.source.commits import LOG_FORMAT, Commit, parse_committed_at, parse_log
 from towpath.source.events import BRANCHES, NO_COMMIT, TAGS
 from towpath.source.export import export_tree, list_tree
 from towpath.source.git import GitError
@@ -123,6 +123,11 @@ class GitRepository:
             while len(self._read_commits) > _REMEMBERED_COMMITS:
                 self._read_commits.popitem(last=False)
         return self._read_commits[commit]
+
+    async def committed_at(self, commit: str) -> float:
+        """The time of a commit in seconds since the epoch, without a child of its own. Raises NotFoundError."""
+        (found,) = await self._objects.read([await self._get_id(commit)])
+        return parse_committed_at(found.content if found is not None else b"")
 
     async def log(
         self, rev: str, *, paths: Iterable[str] = (), limit: int = 50, after: str = "", first_parent: bool = False

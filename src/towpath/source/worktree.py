@@ -5,6 +5,7 @@ hook and no configured program runs.
 """
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,11 +63,13 @@ class WorkTree:
 
     async def find_remote(self, *names: str) -> str:
         """The URL of the first of these remotes that there is, without credentials; empty when there is none."""
-        for name in names:
-            asked = await git.run(self.git_directory, "config", "--get", f"remote.{name}.url", check=False)
-            if asked.returncode == 0:
-                return _without_credentials(asked.stdout.decode(errors="replace").strip())
-        return ""
+        pattern = f"^remote\\.({'|'.join(map(re.escape, names))})\\.url$"
+        asked = await git.run(self.git_directory, "config", "-z", "--get-regexp", pattern, check=False)
+        records = [record.partition("\n") for record in asked.stdout.decode(errors="replace").split("\x00")]
+        # A remote may have several: the last one is what `git config --get` answers.
+        urls = {key: url for key, _, url in records}
+        found = (urls.get(f"remote.{name}.url", "") for name in names)
+        return _without_credentials(next((url.strip() for url in found if url), ""))
 
     def _environment(self) -> dict[str, str]:
         return {"GIT_WORK_TREE": str(self.root)}

@@ -10,7 +10,8 @@ from fakes.image_builder import FakeImageBuilder
 from fakes.memory_registry import MemoryRegistry
 from fakes.source_trees import REGISTRY, MemorySourceTrees
 from towpath.ci.batch import Batch, ServiceRun
-from towpath.ci.manual import ManualBuild, Order, WorkContext
+from towpath.ci.manual import ManualBuild
+from towpath.ci.order import Order, WorkContext
 from towpath.ci.planning import Planner
 from towpath.ci.publication import Publication, TagCollisionError
 from towpath.ci.run import CommitRun

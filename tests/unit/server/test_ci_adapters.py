@@ -16,7 +16,8 @@ from towpath.oci.image import ImageConfig, format_image_config
 from towpath.oci.manifest import Index, Manifest, format_manifest, parse_manifest
 from towpath.oci.platform import Platform
 from towpath.server.blueprints import Blueprints
-from towpath.server.ci_adapters import RepositoryTrees, ServiceBuilder
+from towpath.server.ci_adapters import ServiceBuilder
+from towpath.server.trees import RepositoryTrees
 
 ARM64, AMD64 = Platform("linux", "arm64"), Platform("linux", "amd64")
 

@@ -51,6 +51,16 @@ async def test_locks_left_by_a_dead_machine_are_removed_and_fresh_ones_kept(repo
 # --- commits
 
 
+async def test_the_time_of_a_commit_is_that_of_its_log(repository: GitRepository, worktree: Worktree) -> None:
+    commit = worktree.commit({"a": "1"}, message="committer of <this> 1 +0000\n\ncommitter Nobody <x> 2 +0000")
+    worktree.git("tag", "--annotate", "v1", "--message", "one")
+    worktree.push("main", "v1")
+    expected = (await repository.get_commit(commit)).committed_at
+    assert [await repository.committed_at(rev) for rev in (commit, "main", "v1")] == [expected] * 3
+    with pytest.raises(NotFoundError):
+        await repository.committed_at("none")
+
+
 async def test_commits_are_found_by_branch_tag_and_beginning_of_their_id(
     repository: GitRepository, worktree: Worktree
 ) -> None:

@@ -67,6 +67,21 @@ async def test_a_remote_is_told_without_its_password(clone: Worktree) -> None:
     assert await tree.find_remote("towpath", "origin") == "git@git.example:lab.git"
 
 
+async def test_of_several_urls_of_a_remote_the_last_one_counts_as_for_git(clone: Worktree) -> None:
+    clone.git("remote", "set-url", "--add", "origin", "https://mirror.example/lab.git")
+
+    assert await (await tree_of(clone)).find_remote("origin") == "https://mirror.example/lab.git"
+
+
+async def test_a_remote_whose_name_only_looks_alike_is_another(clone: Worktree) -> None:
+    clone.git("remote", "rename", "origin", "my.origin")
+    clone.git("config", "remote.origin.pushurl", "https://push.example/lab.git")
+
+    assert await (await tree_of(clone)).find_remote("towpath", "origin") == ""
+    assert await (await tree_of(clone)).find_remote("my.origin") == "https://git.example/lab.git"
+    assert await (await tree_of(clone)).find_remote("myXorigin") == ""
+
+
 async def test_a_linked_work_tree_is_one_as_well(clone: Worktree, tmp_path: Path) -> None:
     clone.git("worktree", "add", "--quiet", str(tmp_path / "linked"))
     tree = await find_worktree(tmp_path / "linked")

@@ -11,9 +11,9 @@ from typing import Protocol
 from towpath.attest.findings import Finding
 from towpath.blueprint.model import Environment, Service
 from towpath.oci.digest import Digest
+from towpath.oci.manifest import RawManifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
-from towpath.ociclient.client import RawManifest
 from towpath.ociclient.images import Image
 from towpath.promote.pins import Pin
 
