@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test check lint types contracts coverage test-judges test-faults kubernetes test-kubernetes conformance conformance-registry check-conformance-registry bench docs recording lock clean
+.PHONY: help install demo test check lint types contracts coverage judges test-judges test-faults kubernetes test-kubernetes conformance conformance-registry check-conformance-registry bench docs recording lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,7 +39,11 @@ contracts: $(STAMP)
 coverage: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not judge and not faults and not kubernetes" --cov --cov-report=term --cov-fail-under=85
 
-test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: docker-registry skopeo podman buildah runc containerd prometheus; Go builds crane)
+judges: $(STAMP)  ## build crane, buildkitd, buildx and cosign for the tests, once (needs Go; about 5 minutes of one core)
+	$(BIN)/python tests/judges/build.py
+
+# What of these is missing is reported as not run, or with TOWPATH_REQUIRE_JUDGES=1 as failed; daemons need root.
+test-judges: $(STAMP)  ## the tests that need foreign programs (Debian: docker-registry skopeo podman buildah runc containerd docker.io prometheus; Go builds the rest)
 	$(BIN)/python -m pytest -m judge
 
 test-faults: $(STAMP)  ## kill -9 at arbitrary moments, a full disk, a lost network
@@ -49,7 +53,7 @@ kubernetes: $(STAMP)  ## build the real control plane and kubelet for the tests,
 	$(BIN)/python tests/kubernetes/build.py
 
 # Pods really run when root has Debian's containerd, runc, containernetworking-plugins and iproute2; else those tests are
-# reported as not run, or with TOWPATH_REQUIRE_NODE=1 as failed. On a cluster of yours runs tests/contract/resource_client.
+# reported as not run, or with TOWPATH_REQUIRE_JUDGES=1 as failed. On a cluster of yours runs tests/contract/resource_client.
 test-kubernetes: $(STAMP) $(if $(KUBECONFIG),,kubernetes)  ## judge by a real Kubernetes: ours, or KUBECONFIG=… yours
 	$(BIN)/python -m pytest -m kubernetes tests/contract tests/kubernetes
 

@@ -1,17 +1,19 @@
 """A containerd of our own for judging tests: its own root, state and socket, ended by its process."""
 
-import subprocess
-import time
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SECONDS_TO_START = 30
+from fakes.daemons import run_daemon
+from fakes.foreign import not_run, require
 
 
 @contextmanager
-def run_containerd(home: Path) -> Iterator[list[str]]:
-    """Run it in this directory; yields the `ctr` command that speaks to it. Needs root."""
+def run_containerd(home: Path) -> Iterator[Path]:
+    """Run it in this directory; yields its socket. Needs root."""
+    if os.geteuid() != 0:
+        not_run("containerd needs root")
     home.mkdir()
     socket = home / "s"
     (home / "config.toml").write_text(
@@ -19,15 +21,6 @@ def run_containerd(home: Path) -> Iterator[list[str]]:
         'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
         f'[grpc]\naddress = "{socket}"\n[ttrpc]\naddress = "{home}/t"\n'
     )
-    ctr = ["ctr", "-a", str(socket)]
-    with (home / "log").open("w") as log:
-        daemon = subprocess.Popen(["containerd", "-c", home / "config.toml"], stdout=log, stderr=log)
-    try:
-        give_up = time.monotonic() + SECONDS_TO_START
-        while subprocess.run([*ctr, "version"], capture_output=True, check=False).returncode != 0:
-            assert daemon.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < give_up, (home / "log").read_text()
-        yield ctr
-    finally:
-        daemon.terminate()
-        daemon.wait()
+    argv = [require("containerd"), "-c", home / "config.toml"]
+    with run_daemon(argv, question=["ctr", "-a", socket, "version"], log=home / "log"):
+        yield socket

@@ -10,24 +10,34 @@ from typing import NoReturn
 
 import pytest
 
+from judges.build import NotBuildableError, ensure_built
+
 PATIENCE_SECONDS = 300
 # Set where everything is to be at hand, as by `.ci/run`: what cannot be run there has failed.
-REQUIRE_NODE = "TOWPATH_REQUIRE_NODE"
+REQUIRE_JUDGES = "TOWPATH_REQUIRE_JUDGES"
 
 
 def not_run(reason: str) -> NoReturn:
-    """Report that a real Kubernetes or its node cannot be had: as not run, or where one is required, as a failure."""
-    if os.environ.get(REQUIRE_NODE, "0") not in {"", "0"}:
-        pytest.fail(f"NOT RUN, though {REQUIRE_NODE} demands it: {reason}")
+    """Report that a judge, a program or a Kubernetes, cannot be had: as not run, or failed where all are required."""
+    if os.environ.get(REQUIRE_JUDGES, "0") not in {"", "0"}:
+        pytest.fail(f"NOT RUN, though {REQUIRE_JUDGES} demands it: {reason}")
     pytest.skip(f"NOT RUN: {reason}")
 
 
-def require(program: str) -> str:
-    """The path of a program; without it the judgement fails, and says so."""
+def require(program: str, *, package: str = "") -> str:
+    """The path of a program of a Debian package, which most often has its name; without it the test is not run."""
     found = shutil.which(program)
     if not found:
-        pytest.fail(f"{program} is not installed")
+        not_run(f"{program} is not installed (Debian: apt-get install {package or program})")
     return found
+
+
+def require_built(module: str) -> Path:
+    """The directory with the programs of a module of `tests/judges`; where it cannot be built the test is not run."""
+    try:
+        return ensure_built(module)
+    except NotBuildableError as error:
+        not_run(f"{module} is built by Go: {error}")
 
 
 def run(*argv: str | Path, expect: int = 0) -> str:

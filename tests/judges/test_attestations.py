@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ from securesystemslib.dsse import Envelope as OtherEnvelope
 from securesystemslib.signer._key import SSlibKey
 
 from fakes.attested import PLATFORM, SOURCE, Shelf
-from fakes.docker_registry import find_docker_registry, run_docker_registry
+from fakes.docker_registry import run_docker_registry
+from fakes.foreign import require, require_built
 from fakes.registry import password
 from fakes.registry_process import run_registry
 from towpath.attest import sbom
@@ -92,10 +92,7 @@ def test_oras_finds_everything_by_the_images_digest(host: str) -> None:
 
 @pytest.fixture
 def cosign() -> str:
-    found = shutil.which("cosign")
-    if not found:
-        pytest.skip("NOT RUN: cosign is not installed (go install github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3)")
-    return found
+    return str(require_built("cosign") / "cosign")
 
 
 def run_cosign(cosign: str, tmp_path: Path, host: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -128,8 +125,7 @@ def test_cosign_refuses_what_another_key_signed(cosign: str, host: str, tmp_path
 
 
 def test_a_registry_without_referrers_lists_them_by_tag(tmp_path: Path) -> None:
-    if find_docker_registry() is None:
-        pytest.fail("docker-registry is not installed (Debian: apt-get install docker-registry)")
+    require("docker-registry")
     with run_docker_registry(tmp_path / "debian") as url:
         reference = push(url.removeprefix("http://"))
         digest = str(reference.digest)

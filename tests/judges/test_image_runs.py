@@ -10,12 +10,13 @@ import os
 import shutil
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fakes.containerd import run_containerd
+from fakes.foreign import not_run, require
 from fakes.memory_registry import MemoryRegistry
 from fakes.podman import limits, podman_command
 from fakes.wheels import write_lock, write_wheel
@@ -40,7 +41,6 @@ print(json.dumps({
 }))
 """
 EXPECTED = {"user": "nonroot", "directory": "/app", "prefix": "/usr/local", "mode": "judged", "foreign": False}
-SECONDS_TO_START = 10.0
 
 
 async def build(tmp_path: Path, service: Service, files: dict[str, bytes]) -> Path:
@@ -74,7 +74,8 @@ async def layout(tmp_path: Path) -> Path:
 
 
 def run(*argv: str | Path) -> str:
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=600)
+    command = [require(str(argv[0])), *map(str, argv[1:])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -135,7 +136,7 @@ async def test_a_static_program_runs_on_nothing(tmp_path: Path) -> None:
     source = tmp_path / "main.go"
     source.write_text('package main\n\nimport "os"\n\nfunc main() { os.Stdout.WriteString("judged\\n") }\n')
     if shutil.which("go") is None:
-        pytest.skip("needs go, to make a static program")
+        not_run("Go is not installed, to make a static program")
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-trimpath"}
     await asyncio.to_thread(
         subprocess.run, ["go", "build", "-o", str(tmp_path / "tool"), str(source)], env=env, check=True
@@ -169,26 +170,8 @@ async def test_a_static_site_is_served(tmp_path: Path) -> None:
 @pytest.fixture
 def containerd(tmp_path: Path) -> Iterator[Path]:
     """A containerd of our own; yields its socket."""
-    if os.geteuid() != 0:
-        pytest.skip("containerd needs root")
-    home = tmp_path / "containerd"
-    home.mkdir()
-    socket = home / "s"
-    (home / "config.toml").write_text(
-        f'version = 2\nroot = "{home}/root"\nstate = "{home}/state"\n'
-        'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
-        f'[grpc]\naddress = "{socket}"\n[ttrpc]\naddress = "{home}/t"\n'
-    )
-    with (home / "log").open("w") as log:
-        daemon = subprocess.Popen(["containerd", "-c", home / "config.toml"], stdout=log, stderr=log)
-    try:
-        give_up = time.monotonic() + SECONDS_TO_START
-        while subprocess.run(["ctr", "-a", socket, "version"], capture_output=True, check=False).returncode != 0:
-            assert time.monotonic() < give_up, (home / "log").read_text()
+    with run_containerd(tmp_path / "containerd") as socket:
         yield socket
-    finally:
-        daemon.terminate()
-        daemon.wait()
 
 
 def test_the_image_runs_under_containerd(layout: Path, tmp_path: Path, containerd: Path) -> None:

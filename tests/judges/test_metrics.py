@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fakes.foreign import require
 from fakes.inprocess import InProcess, push
 from fakes.platform import free_ports, is_healthy
 from fakes.worktree import Worktree
@@ -18,13 +18,6 @@ from towpath.server import credentials
 pytestmark = pytest.mark.judge
 
 PATIENCE_SECONDS = 120.0
-
-
-def require(program: str) -> str:
-    found = shutil.which(program)
-    if not found:
-        pytest.fail(f"{program} is not installed (Debian: apt-get install prometheus)")
-    return found
 
 
 async def scenario(lab: InProcess, directory: Path) -> None:
@@ -41,7 +34,7 @@ async def scenario(lab: InProcess, directory: Path) -> None:
 
 
 async def test_promtool_finds_nothing_wrong_with_the_platforms_metrics(tmp_path: Path) -> None:
-    promtool = require("promtool")
+    promtool = require("promtool", package="prometheus")
     async with InProcess(tmp_path / "lab") as lab:
         await scenario(lab, tmp_path)
         text = (await lab.request("GET", "/metrics")).text

@@ -113,7 +113,7 @@ def test_a_podman_may_pull_what_is_open_without_a_login(layout: Path, tmp_path: 
 def test_promtool_finds_nothing_wrong_with_the_registrys_numbers(
     registry: StandaloneRegistry, layout: Path, tmp_path: Path, files: Certificates
 ) -> None:
-    promtool, skopeo = require("promtool"), require("skopeo")
+    promtool, skopeo = require("promtool", package="prometheus"), require("skopeo")
     secret = registry.create_robot("ci")
     for name in ("lab/one", "lab/two"):
         remote = f"docker://{registry.host}/{name}:v1"

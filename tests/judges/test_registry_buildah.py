@@ -3,13 +3,13 @@
 import asyncio
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from fakes.foreign import require
 from fakes.recorded import RecordedRegistry, serve_recorded
 
 pytestmark = pytest.mark.judge
@@ -32,10 +32,8 @@ def storage() -> Iterator[list[str]]:
 
 
 async def run(program: str, storage: list[str], *arguments: str, expect: int = 0) -> str:
-    if shutil.which(program) is None:
-        pytest.fail(f"{program} is not installed (Debian: apt-get install {program})")
     child = await asyncio.create_subprocess_exec(
-        program, *storage, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        require(program), *storage, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     output, _ = await child.communicate()
     assert (child.returncode == 0) is (expect == 0), output.decode()

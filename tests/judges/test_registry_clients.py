@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.foreign import require
 from fakes.layout import write_layout
 from fakes.registry_process import run_registry
 
@@ -35,13 +35,6 @@ def run(*argv: str | Path, expect: int = 0, stdin: str = "") -> str:
     done = subprocess.run(list(map(str, argv)), input=stdin, capture_output=True, text=True, timeout=600, check=False)
     assert (done.returncode == 0) is (expect == 0), done.stdout + done.stderr
     return done.stdout + done.stderr
-
-
-def require(program: str) -> str:
-    found = shutil.which(program)
-    if not found:
-        pytest.fail(f"{program} is not installed (Debian: apt-get install {program})")
-    return found
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ EMPTY_TAR = bytes(1024)
 
 @pytest.fixture(scope="module")
 def ctr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    with run_containerd(tmp_path_factory.mktemp("judge") / "containerd") as command:
-        yield command
+    with run_containerd(tmp_path_factory.mktemp("judge") / "containerd") as socket:
+        yield ["ctr", "-a", str(socket)]
 
 
 @pytest.fixture

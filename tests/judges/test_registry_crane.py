@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.crane import NoCraneError, ensure_crane
+from fakes.foreign import require_built
 from fakes.recorded import RecordedRegistry, serve_recorded
 
 pytestmark = pytest.mark.judge
@@ -26,10 +26,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[RecordedRegistry]:
 
 @pytest.fixture
 async def crane(registry: RecordedRegistry, tmp_path: Path) -> Crane:
-    try:
-        program = await asyncio.to_thread(ensure_crane)
-    except NoCraneError as error:
-        pytest.fail(f"crane is not there (it is built by Go): {error}")
+    program = await asyncio.to_thread(require_built, "crane") / "crane"
     environment = {**os.environ, "DOCKER_CONFIG": str(tmp_path / "docker")}
 
     async def run(*arguments: str, expect: int = 0) -> str:
