@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fakes.lab import SERVICES
 from fakes.platform import LivePlatform
 from fakes.registry import password
 from fakes.registry_process import run_registry
+from fakes.standalone_registry import serve_alone
 
 
 @pytest.fixture
@@ -71,3 +73,42 @@ def test_a_wrong_choice_is_told_what_was_expected(tmp_path: Path, outside: str) 
         assert "sets:sha-9999999" in missing.err
         unreachable = platform.towpath("mirror", "to", "127.0.0.1:9/me/lab", expect=6)
         assert "127.0.0.1:9" in unreachable.err
+
+
+def test_a_release_goes_over_tls_is_cut_off_goes_on_and_comes_back(tmp_path: Path) -> None:
+    with serve_alone(tmp_path / "outside", "--tls") as outside, LivePlatform(tmp_path) as platform:
+        platform.environment.pop("XDG_CONFIG_HOME", None)  # it would win over the home that a platform has here
+        logins = tmp_path / "auth.json"
+        options = ("--repository", "me/*", "--allow", "push", "--format", "docker-config", "--registry", outside.host)
+        logins.write_text(outside.robot("create", "mirror", *options))
+        platform.environment["REGISTRY_AUTH_FILE"] = str(logins)
+        kept = tmp_path / ".config" / "containers" / "certs.d" / outside.host / "ca.crt"
+        place = f"{outside.host}/me/lab"
+        platform.write_lab()
+        platform.start("--tls")
+        platform.follow_greeting()
+        platform.push()
+        first = platform.head()
+        digests = {name: platform.await_healthy("dev", name, first)["digest"] for name in SERVICES}
+        # Without the authority a registry on loopback is asked in clear text, which a TLS one does not answer.
+        platform.towpath("mirror", "to", place, "--environment", "dev", expect=6)
+        kept.parent.mkdir(parents=True)
+        shutil.copy(tmp_path / "outside" / "tls" / "ca.crt", kept)
+
+        argv = ["towpath", "mirror", "to", place, "--environment", "dev"]
+        cut = subprocess.Popen(
+            argv, cwd=platform.root, env=platform.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert cut.stderr is not None
+        assert cut.stderr.readline().startswith(b"clock: "), "one service is there, the other is under way"
+        cut.kill()
+        cut.communicate()
+        told = platform.document("mirror", "to", place, "--environment", "dev")
+        assert {one["service"]: one["digest"] for one in told["images"]} == digests
+        assert told["images"][0]["blobs"]["sent"] == 0, "what was there before the cut is not sent again"
+
+        platform.stop()
+        shutil.rmtree(platform.state / "registry")
+        platform.start("--tls")
+        back = platform.document("mirror", "from", place, "--environment", "dev")
+        assert {one["service"]: one["digest"] for one in back["images"]} == digests

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import random
+import shlex
 import signal
 import socket
 import subprocess
@@ -228,6 +229,15 @@ class LivePlatform:
     def git(self, *arguments: str, expect: int | None = 0) -> str:
         """Run git in the working copy; its output."""
         return self.run("git", *arguments, expect=expect).out.strip()
+
+    def follow_greeting(self) -> None:
+        """Have git push over TLS as what `up --tls` printed says."""
+        self.environment.pop("GIT_SSL_CAINFO", None)  # it would win over what the repository says
+        lines = self.log.read_text().splitlines()
+        commands = [line.partition("git ")[2] for line in lines if "git remote set-url" in line or "git config" in line]
+        assert len(commands) == 3, lines
+        for command in commands:
+            self.git(*shlex.split(command.strip().removeprefix("git ")))
 
     def commit(self, files: Mapping[str, str | bytes | None], message: str = "A change") -> str:
         """Write files (None: remove), commit everything; the commit."""

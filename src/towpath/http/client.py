@@ -32,6 +32,7 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 RETRIED_UNSAFE_STATUSES = frozenset({429, 503})
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _PLAIN_LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(?=[/?]|$)")
+_UNTRUSTED = "the certificate is not trusted"
 _LOOPBACK_MOUNTS = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 
 
@@ -45,6 +46,11 @@ class UnreachableError(RemoteError):
         self.url = shown
         self.detail = detail
         self.sent = sent
+
+    @property
+    def untrusted(self) -> bool:
+        """Whether it is the peer's certificate that was not believed."""
+        return self.detail.startswith(_UNTRUSTED)
 
 
 class ResponseTooLargeError(RemoteError):
@@ -274,7 +280,7 @@ def _describe(error: BaseException) -> str:
             return "no such host"
         if isinstance(cause, ssl.SSLError):  # its errno is OpenSSL's, which strerror would misread
             return (
-                f"the certificate is not trusted: {cause.verify_message}"
+                f"{_UNTRUSTED}: {cause.verify_message}"
                 if isinstance(cause, ssl.SSLCertVerificationError)
                 else f"TLS failed: {cause.reason or cause}"
             )

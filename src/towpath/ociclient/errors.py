@@ -43,6 +43,7 @@ _HINTS = {
     PullCause.NO_PLATFORM: "build the image for this platform",
     PullCause.INVALID_CONTENT: "push the artifact again with a conforming tool",
 }
+_UNTRUSTED_HINT = "where its authority is your own, keep that certificate as /etc/containers/certs.d/{}/ca.crt"
 
 
 # The answers to which containerd has no words of its own when it fetches content.
@@ -63,6 +64,7 @@ class Failure:
     method: str = ""
     anonymous: bool = False
     connected: bool = True
+    untrusted: bool = False
     challenge_error: str = ""
     codes: tuple[str, ...] = ()
     said: str = ""  # the registry's first error, as Go's client words it
@@ -75,7 +77,8 @@ class RegistryRequestError(RemoteError):
 
     def __init__(self, reference: Reference, failure: Failure) -> None:
         super().__init__(
-            f"{self.verb} of {reference} failed ({failure.cause}): {failure.detail}", hint=_HINTS[failure.cause]
+            f"{self.verb} of {reference} failed ({failure.cause}): {failure.detail}",
+            hint=_UNTRUSTED_HINT.format(reference.registry) if failure.untrusted else _HINTS[failure.cause],
         )
         self.reference = reference
         self.failure = failure
@@ -186,7 +189,14 @@ def format_status(status: int) -> str:
 
 def describe_unreachable(error: UnreachableError) -> Failure:
     """The facts of a request that got no response."""
-    return Failure(PullCause.UNREACHABLE, error.detail, url=error.url, method=error.method, connected=error.sent)
+    return Failure(
+        PullCause.UNREACHABLE,
+        error.detail,
+        url=error.url,
+        method=error.method,
+        connected=error.sent,
+        untrusted=error.untrusted,
+    )
 
 
 def format_entries(status: int, entries: list[ErrorEntry]) -> str:

@@ -14,6 +14,7 @@ from towpath.errors import UserError
 from towpath.http.hosts import is_loopback_host, split_port
 from towpath.http.tls import ServerCertificate, find_expiry, find_mismatch
 from towpath.server.accesschecks import judge_certificate
+from towpath.server.authorities import trusting
 from towpath.server.doctor import WARNING, Check
 from towpath.server.owncertificate import ensure_own_certificate
 
@@ -73,22 +74,14 @@ def examine_encryption(encryption: Encryption | None, *, now: float) -> list[Che
     return [judge_certificate(expires_at, now=now, own=encryption.trusted != encryption.certificate)]
 
 
-def trusting(file: Path) -> ssl.SSLContext:
-    """The system's authorities, and what is in a file, be it an authority or a single certificate."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(cafile=file)
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context
-
-
 def _use(certificate: Path, key: Path, name: str) -> Encryption:
     try:
         served = ServerCertificate(certificate, key).context()
-        trust = trusting(certificate)
     except (OSError, ssl.SSLError) as error:
         raise UserError(
             f"certificate {certificate} cannot be used (BadCertificate): {error}", hint=f"check it and {key}"
         ) from error
+    trust = trusting(certificate)
     mismatch = find_mismatch(served, trust, name)
     if mismatch:
         raise UserError(

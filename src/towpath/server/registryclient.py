@@ -1,28 +1,28 @@
 """The registry client of a person at the command line.
 
 The platform's own registry is opened by its own credentials, and trusted as it says while it runs; every other one is
-opened by the logins of docker and podman and trusted as the system does.
+opened by the logins of docker and podman and trusted by the system's authorities and those that are kept for it. A
+client is for the few registries of one command, so what is trusted for one of them is trusted for all.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from towpath.aio.clock import Clock
 from towpath.errors import UserError
-from towpath.http.hosts import is_loopback
 from towpath.oci.keyring import Credential, Keyring
 from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.logins import find_login_file, read_logins
 from towpath.server import credentials
+from towpath.server.authorities import find_authorities, list_directories
 from towpath.server.credentials import ADMIN
-from towpath.server.encryption import trusting
 from towpath.server.runfile import RunInfo, read_run_info
 
 
 async def open_registry_client(
     state: Path | None,
-    registries: Iterable[str],
+    registries: Collection[str],
     *,
     own: str = "",
     authfile: Path | None = None,
@@ -40,17 +40,19 @@ async def open_registry_client(
         clock: paces retries.
 
     Raises:
-        UserError: logins or credentials cannot be read.
+        UserError: logins, credentials or certificates cannot be read.
         CredentialHelperError: a helper failed.
     """
     running = _find_running(state)
     own = (running.registry or urlsplit(running.url).netloc) if running else own
-    trust = trusting(Path(running.trusted)) if running and running.trusted else None
+    others = [registry for registry in registries if not running or registry != own]
+    authorities = find_authorities(others, list_directories(environ))
+    trust = authorities.trust(*([Path(running.trusted)] if running and running.trusted else []))
 
     def speaks_plain_http(registry: str) -> bool:
         if running and registry == own:
             return running.registry_plain_http
-        return is_loopback(registry)
+        return authorities.speaks_plain_http(registry)
 
     file = find_login_file(environ, home=Path(environ.get("HOME", "/")), named=authfile)
     keyrings = []

@@ -17,6 +17,7 @@ from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.logins import read_logins
 from towpath.registry.pullthrough import UpstreamError
 from towpath.registry.upstream import RegistryUpstream
+from towpath.server.authorities import SYSTEM_DIRECTORIES, find_authorities
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,13 @@ class Upstreams:
     """The other registries of one registry."""
 
     def __init__(
-        self, *, fill: Sequence[str] = (), mend: Sequence[str] = (), logins: Path | None = None, clock: Clock
+        self,
+        *,
+        fill: Sequence[str] = (),
+        mend: Sequence[str] = (),
+        logins: Path | None = None,
+        certificates: Sequence[Path] = SYSTEM_DIRECTORIES,
+        clock: Clock,
     ) -> None:
         """Read what the user said; nobody is asked yet.
 
@@ -33,6 +40,7 @@ class Upstreams:
             fill: prefixes that are copies, as `PREFIX=REGISTRY[/PATH]`.
             mend: prefixes whose damaged blobs and manifests are fetched again, in the same form.
             logins: a file as docker or podman writes it; None to ask without a login.
+            certificates: where the authorities of registries are kept, each in a directory of its registry's name.
             clock: paces retries.
 
         Raises:
@@ -41,6 +49,7 @@ class Upstreams:
         self._fill = _parse(fill, "--upstream")
         self._mend = _parse(mend, "--mend-from")
         self._logins = logins
+        self._certificates = certificates
         self._clock = clock
         self._clients: dict[str, RegistryClient] = {}
         # Filled by `start`: the registry is made before a login may be asked for.
@@ -48,7 +57,7 @@ class Upstreams:
         self._mending: dict[str, RegistryUpstream] = {}
 
     async def start(self) -> None:
-        """Read the logins. Raises UserError, CredentialHelperError."""
+        """Read the logins and the certificates. Raises UserError, CredentialHelperError."""
         for source, target in ((self._fill, self.filling), (self._mend, self._mending)):
             for prefix, address in source.items():
                 target[prefix] = RegistryUpstream(await self._client(address), address)
@@ -85,7 +94,13 @@ class Upstreams:
         registry = Reference.parse(f"{address}/any").registry
         if registry not in self._clients:
             keyring = await read_logins(self._logins, registry)
-            self._clients[registry] = RegistryClient(keyring=keyring, clock=self._clock)
+            authorities = find_authorities([registry], self._certificates)
+            self._clients[registry] = RegistryClient(
+                keyring=keyring,
+                plain_http=authorities.speaks_plain_http,
+                trust=authorities.trust(),
+                clock=self._clock,
+            )
         return self._clients[registry]
 
 

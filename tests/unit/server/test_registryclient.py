@@ -10,6 +10,10 @@ import pytest
 from fakes.registry import make_account, password, push_image, serve_registry
 from towpath.aio.clock import SystemClock
 from towpath.errors import UserError
+from towpath.http.certificates import ensure_certificates
+from towpath.http.server import Listener
+from towpath.oci.digest import Digest
+from towpath.oci.reference import Reference
 from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.errors import PullCause, PullError
 from towpath.registry.accounts import Grant
@@ -61,3 +65,37 @@ async def test_credentials_that_cannot_be_read_are_named(tmp_path: Path) -> None
     (tmp_path / FILE).write_text("{")
     with pytest.raises(UserError, match="credentials"):
         await open_client(tmp_path, "127.0.0.1:1", own="127.0.0.1:1")
+
+
+async def test_a_registry_over_tls_is_trusted_by_what_is_kept_for_it(tmp_path: Path) -> None:
+    now = SystemClock().now()
+    files = ensure_certificates(tmp_path / "tls", names=["127.0.0.1", "localhost"], now=now)
+    async with serve_registry(tmp_path / "registry") as server:
+        admin = server.client()
+        pushed = await push_image(admin, server.reference("lab/app:v1"))
+        listener = Listener(server.app, certificate=files.certificate, key=files.key)
+        await listener.start()
+        host = f"127.0.0.1:{listener.port}"
+        logins = write_logins(tmp_path, host)
+        reference = Reference.parse(f"{host}/lab/app:v1")
+        kept = tmp_path / "home" / ".config" / "containers" / "certs.d" / host / "ca.crt"
+        kept.parent.mkdir(parents=True)
+        clock = SystemClock()
+
+        async def resolve() -> Digest:
+            client = await open_registry_client(
+                None, [host], authfile=logins, environ={"HOME": str(tmp_path / "home")}, clock=clock
+            )
+            try:
+                return (await client.resolve(reference)).digest
+            finally:
+                await client.close()
+
+        kept.write_bytes(files.authority_bytes())
+        assert await resolve() == pushed.digest
+        kept.write_bytes(ensure_certificates(tmp_path / "other", names=["other.lan"], now=now).authority_bytes())
+        with pytest.raises(PullError, match="the certificate is not trusted") as refused:
+            await resolve()
+        assert f"/etc/containers/certs.d/{host}/ca.crt" in refused.value.hint
+        await listener.close()
+        await admin.close()

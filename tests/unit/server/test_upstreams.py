@@ -8,6 +8,8 @@ import pytest
 from fakes.registry import push_image, serve_registry
 from towpath.aio.clock import SystemClock
 from towpath.errors import UserError
+from towpath.http.certificates import ensure_certificates
+from towpath.http.server import Listener
 from towpath.oci.digest import Digest
 from towpath.oci.keyring import Credential, format_docker_config
 from towpath.oci.platform import Platform
@@ -92,3 +94,26 @@ async def test_what_the_mirror_has_not_is_named(tmp_path: Path) -> None:
                 pass
         assert upstreams.find_mender("other/app") is None
         await upstreams.close()
+
+
+async def test_an_upstream_over_tls_is_trusted_by_what_is_kept_for_it(tmp_path: Path) -> None:
+    files = ensure_certificates(tmp_path / "tls", names=["127.0.0.1"], now=SystemClock().now())
+    async with serve_registry(tmp_path / "origin") as origin:
+        pusher = origin.client()
+        await push_image(pusher, origin.reference("lab/app:v1"))
+        listener = Listener(origin.app, certificate=files.certificate, key=files.key)
+        await listener.start()
+        host = f"127.0.0.1:{listener.port}"
+        (tmp_path / "certs.d" / host).mkdir(parents=True)
+        (tmp_path / "certs.d" / host / "ca.crt").write_bytes(files.authority_bytes())
+        logins = tmp_path / "auth.json"
+        logins.write_bytes(format_docker_config({host: Credential("reader", "reader-secret")}))
+        upstreams = Upstreams(
+            fill=[f"there={host}"], logins=logins, certificates=[tmp_path / "certs.d"], clock=SystemClock()
+        )
+        await upstreams.start()
+        found = await upstreams.filling["there"].find_digest("lab/app", "v1")
+        assert found is not None
+        await upstreams.close()
+        await listener.close()
+        await pusher.close()
