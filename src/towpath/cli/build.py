@@ -10,8 +10,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from towpath.aio.amounts import format_size
 from towpath.aio.clock import SystemClock
+from towpath.amounts import format_size
 from towpath.blueprint.model import ENGINES
 from towpath.build.host_base import host_platform
 from towpath.build.layout import write_layout

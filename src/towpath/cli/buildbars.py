@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from towpath.aio.amounts import format_size
+from towpath.amounts import format_size
 from towpath.ci.batch import Step
 
 _DONE = {Step.EXPORT: "exported", Step.BUILD: "built", Step.PUSH: "pushed"}

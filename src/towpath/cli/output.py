@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from towpath.aio import amounts
+from towpath import amounts
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,8 +7,8 @@ Moments are in the evidence as a person reads them: in UTC, with their age.
 from collections.abc import Iterator
 from typing import Any
 
-from towpath.aio.amounts import format_age
 from towpath.aio.clock import format_rfc3339
+from towpath.amounts import format_age
 from towpath.blueprint.model import Blueprint
 from towpath.ci.report import Outcome
 from towpath.errors import TowpathError

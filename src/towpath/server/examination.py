@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from towpath.aio.amounts import format_age
+from towpath.amounts import format_age
 from towpath.blueprint.model import Blueprint
 from towpath.errors import TowpathError
 from towpath.kube.health import Health

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from towpath.aio.amounts import format_age, format_size
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
+from towpath.amounts import format_age, format_size
 from towpath.blueprint.model import Blueprint, Keeping
 from towpath.errors import TowpathError
 from towpath.registry.keeper.collection import Collected

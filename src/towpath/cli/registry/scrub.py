@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from towpath.aio.amounts import format_size
+from towpath.amounts import format_size
 from towpath.cli.connected import connect
 from towpath.cli.connection import Connection
 from towpath.cli.directory import directory_option

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from towpath.aio.amounts import format_size
+from towpath.amounts import format_size
 from towpath.cli.connected import connect
 from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from towpath.aio.amounts import format_age
+from towpath.amounts import format_age
 from towpath.oci.tags import is_immutable
 from towpath.registry.keeper.evidence import Reason, Root, Roots, Why
 from towpath.registry.keeper.facts import Facts, LinkFact, ManifestFact, subject_of_tag

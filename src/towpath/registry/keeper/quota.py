@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from towpath.aio.amounts import format_size
+from towpath.amounts import format_size
 from towpath.oci.errors import ErrorCode
 from towpath.registry.errors import RegistryError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from towpath.aio.amounts import format_age, format_size
+from towpath.amounts import format_age, format_size
 
 
 @pytest.mark.parametrize(
