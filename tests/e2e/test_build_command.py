@@ -99,9 +99,14 @@ def test_one_git_answers_all_questions_about_a_commit(
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
 
-    assert towpath().code == 0
-    started = [line for line in log.read_text().splitlines() if "cat-file --batch" in line]
-    assert len(started) == 1 + 2, "one for all questions, and one for each directory that is exported"
+    def cat_files() -> int:
+        log.write_text("")
+        assert towpath().code == 0
+        return sum("cat-file --batch" in line for line in log.read_text().splitlines())
+
+    assert cat_files() == 1 + 2, "one for all questions, and one for each directory that is exported"
+    assert cat_files() == 1, "nothing is exported that was built before"
+    assert len(log.read_text().splitlines()) == 5, "where, of which remote, what, what changed, which paths"
 
 
 @pytest.mark.usefixtures("lab")

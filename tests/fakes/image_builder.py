@@ -57,7 +57,10 @@ class FakePendingImage:
 
 @dataclass
 class FakeImageBuilder:
-    """`built` lists service and commit; `failures` by service; `gates` hold a build of a commit until they are set."""
+    """`built` lists service and commit; `failures` by service; `gates` hold a build of a commit until they are set.
+
+    `remembered` are contents by service and tree, as built before; `forgetful` services fail to be looked up.
+    """
 
     registry: MemoryRegistry
     built: list[tuple[str, str]] = field(default_factory=list)
@@ -65,6 +68,14 @@ class FakeImageBuilder:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     running: int = 0
     most_running: int = 0
+    remembered: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    forgetful: dict[str, Exception] = field(default_factory=dict)
+
+    async def find(self, job: BuildJob) -> FakePendingImage | None:
+        if job.service.name in self.forgetful:
+            raise self.forgetful[job.service.name]
+        content = self.remembered.get((job.service.name, job.tree_id))
+        return None if content is None else self._image(job, content, cached=True)
 
     async def build(self, job: BuildJob) -> FakePendingImage:
         self.running += 1
@@ -79,8 +90,11 @@ class FakeImageBuilder:
         finally:
             self.running -= 1
         self.built.append((job.service.name, job.commit))
+        return self._image(job, content)
+
+    def _image(self, job: BuildJob, content: bytes, *, cached: bool = False) -> FakePendingImage:
         config = ImageConfig(Platform("linux", "amd64"), labels={REVISION: job.commit}, diff_ids=(Digest.of(content),))
-        return FakePendingImage(self.registry, content, format_image_config(config))
+        return FakePendingImage(self.registry, content, format_image_config(config), cached)
 
 
 async def _one(content: bytes) -> AsyncIterator[bytes]:

@@ -12,27 +12,25 @@ from dataclasses import replace
 from towpath.aio.clock import Clock
 from towpath.build.base_contents import read_contents
 from towpath.build.binary import check_program, other_programs, program_of
-from towpath.build.cache import LayerCache, cache_errors
+from towpath.build.cache import Layer, LayerCache, cache_errors
 from towpath.build.compression import compressor_name
 from towpath.build.context import RACY_SECONDS, Context
 from towpath.build.dependencies import DependencyLayer
 from towpath.build.entries import BuildError, Entry
 from towpath.build.host_base import HOST
-from towpath.build.image import AddedLayer, Base, BuildRequest, BuiltImage, LayerBlob, Start, compose_image
+from towpath.build.image import AddedLayer, Base, BuildRequest, LayerBlob, Parts, Start
 from towpath.build.installed import BIN, DEPENDENCIES
-from towpath.build.layer import Layer, write_layer
+from towpath.build.layer import write_layer
 from towpath.build.recipes import APP_DIRECTORY, Recipe, RecipeKind
+from towpath.build.rules import LAYER_RULES
 from towpath.build.static import server_command, server_entries
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 
-# Part of every layer key: raise it whenever the same directory would give another layer.
-_LAYER_RULES = "2"
-
 
 class Assembly:
-    """Makes images of what was read and pulled."""
+    """Makes layers of what was read and pulled."""
 
     def __init__(self, cache: LayerCache, clock: Clock) -> None:
         self._cache = cache
@@ -40,8 +38,8 @@ class Assembly:
 
     def assemble(
         self, request: BuildRequest, context: Context, recipe: Recipe, base: Base, packages: DependencyLayer | None
-    ) -> BuiltImage:
-        """The image of a service that is no Dockerfile.
+    ) -> Parts:
+        """What is laid upon the base of a service that is no Dockerfile.
 
         Raises:
             BuildError: its program cannot run on the base, or there is nothing to serve.
@@ -66,15 +64,14 @@ class Assembly:
             start = replace(start, entrypoint=recipe.entrypoint or (f"{APP_DIRECTORY}/{program}",))
         layer, layer_cached = self._own_layer(context, request, recipe, left_out)
         added.append(self._added(layer, f"towpath build {service.name}"))
-        image = compose_image(request, base, added, start)
-        image = replace(image, cached=cached and layer_cached)
-        return image if packages is None else _told_of_packages(image, packages, base)
+        parts = Parts(tuple(added), start, cached=cached and layer_cached)
+        return parts if packages is None else _told_of_packages(parts, packages, base)
 
     def _serve(self, request: BuildRequest, recipe: Recipe, base: Base) -> tuple[Start, list[AddedLayer]]:
         if base.name != HOST:
             return Start((), ""), []  # the base's own server, as the base starts it
         entries = server_entries()
-        key = f"server {_LAYER_RULES} {compressor_name()} {Digest.of(entries[0].content)}"
+        key = f"server {LAYER_RULES} {compressor_name()} {Digest.of(entries[0].content)}"
         layer = self._cache.find(key)
         if layer is None:
             layer = self._write(entries)
@@ -97,7 +94,7 @@ class Assembly:
         self, context: Context, request: BuildRequest, recipe: Recipe, left_out: frozenset[str]
     ) -> tuple[Layer, bool]:
         """The layer of the service's own files, and whether it was there already."""
-        rules = f"layer {_LAYER_RULES} {compressor_name()} {recipe.root} {recipe.into} {sorted(left_out)}"
+        rules = f"layer {LAYER_RULES} {compressor_name()} {recipe.root} {recipe.into} {sorted(left_out)}"
         # A directory with a tree id is an export, made a moment ago: only its tree can be recognised.
         place = f"{request.context.resolve()} {context.metadata_key}"
         key = f"{rules} tree {request.tree_id}" if request.tree_id else f"{rules} metadata {place}"
@@ -129,10 +126,10 @@ class Assembly:
         return AddedLayer(LayerBlob(descriptor, self._cache.path(layer.digest), shared), layer.diff_id, created_by)
 
 
-def _told_of_packages(image: BuiltImage, packages: DependencyLayer, base: Base) -> BuiltImage:
+def _told_of_packages(parts: Parts, packages: DependencyLayer, base: Base) -> Parts:
     missing = ", ".join(packages.missing)
     warnings = (f"packages need {missing}, which base {base.name} does not have: they may not import",)
-    return replace(image, packages=packages.packages, warnings=warnings if missing else ())
+    return replace(parts, packages=packages.packages, warnings=warnings if missing else ())
 
 
 def _below(path: str, root: str) -> str:

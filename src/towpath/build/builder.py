@@ -11,30 +11,28 @@ services: `recipes`; steps 3 and 4: `assembly`, `dependencies`; pushing: `pusher
 
 import asyncio
 import os
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from towpath.aio.clock import Clock
-from towpath.blueprint.model import SCRATCH_BASE
 from towpath.build.assembly import Assembly
 from towpath.build.base_contents import read_contents
+from towpath.build.bases import Bases
 from towpath.build.cache import LayerCache
 from towpath.build.context import Context, read_context
 from towpath.build.dependencies import Dependencies, DependencyLayer, Target
 from towpath.build.entries import BuildError
-from towpath.build.host_base import HOST, prepare_host_base
+from towpath.build.host_base import HOST
 from towpath.build.host_files import Interpreter
-from towpath.build.image import Base, BuildRequest, BuiltImage
+from towpath.build.image import Base, BuildRequest, BuiltImage, compose
 from towpath.build.index import BuiltIndex
 from towpath.build.lockfiles import Lock, check_project, find_lock, parse_lock
 from towpath.build.pusher import OnSent, Pusher, ignore_sent
+from towpath.build.recall import Recall
 from towpath.build.recipes import PROJECT_FILE, Recipe, RecipeKind, check_base, choose_recipe
 from towpath.build.registry import BuildRegistry
-from towpath.build.remote_base import pull_base
-from towpath.build.scratch import scratch_base
 from towpath.oci.digest import Digest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
@@ -75,15 +73,13 @@ class Builder:
             environ: where the way to a package index is looked up; this process's when not given.
         """
         self._cache = LayerCache(cache)
-        self._registry = registry
         self._clock = clock
-        self._interpreter = interpreter
+        self._bases = Bases(self._cache, registry, interpreter=interpreter)
+        self._recall = Recall(self._cache, self._bases)
         self._dockerfiles = dockerfiles
         self._dependencies = Dependencies(self._cache, os.environ if environ is None else environ)
         self._assembly = Assembly(self._cache, clock)
         self._pusher = Pusher(self._cache, registry)
-        self._base_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._host_base: Base | None = None
         self._pruned_at = float("-inf")
 
     async def prepare(self, platform: Platform) -> None:
@@ -94,7 +90,11 @@ class Builder:
             CacheError: no space, or no permission.
         """
         await asyncio.to_thread(self._cache.prepare)
-        await self._get_base(HOST, platform)
+        await self._bases.get(HOST, platform)
+
+    async def find(self, request: BuildRequest) -> BuiltImage | None:
+        """The image of a tree that was built before: see `Recall.find`; the request's directory need not exist."""
+        return await self._recall.find(request)
 
     async def build(self, request: BuildRequest) -> BuiltImage:
         """Build a service's image; nothing of it reaches a registry yet.
@@ -112,13 +112,15 @@ class Builder:
             return await self._dockerfiles.build(request, recipe.dockerfile)
         check_base(request.service, recipe)
         lock = _find_lock(request, recipe, context, project)
-        base = await self._get_base(request.service.base, request.platform)
+        base = await self._bases.get(request.service.base, request.platform)
         packages = await self._install(request, base, lock) if lock else None
         if lock is not None:
             context = context.without(lock.vendored(context.names()))
-        image = await asyncio.to_thread(self._assembly.assemble, request, context, recipe, base, packages)
+        parts = await asyncio.to_thread(self._assembly.assemble, request, context, recipe, base, packages)
+        parts = replace(parts, lock=f"{lock.name} {Digest.of(lock.content)}" if lock else "")
+        await asyncio.to_thread(self._recall.keep, request, base, parts)
         await self._prune()
-        return replace(image, lock=f"{lock.name} {Digest.of(lock.content)}" if lock else "")
+        return compose(request, base, parts)
 
     async def push(
         self, image: BuiltImage | BuiltIndex, reference: Reference, *, on_sent: OnSent = ignore_sent
@@ -139,28 +141,9 @@ class Builder:
         project = _read_file(request, PROJECT_FILE).decode(errors="replace") if PROJECT_FILE in names else ""
         return context, choose_recipe(request.service, names, project), project
 
-    async def _get_base(self, name: str, platform: Platform) -> Base:
-        if name == SCRATCH_BASE:
-            return scratch_base(platform)
-        # One at a time for each base: services built side by side would otherwise make or pull the same one twice.
-        async with self._base_locks[name]:
-            if name != HOST:
-                return await pull_base(self._registry, self._cache, name, platform)
-            base = self._host_base
-            if base is None or not self._is_complete(base) or not base.config.platform.matches(platform):
-                base = await asyncio.to_thread(prepare_host_base, self._cache, self._running(), platform)
-                self._host_base = base
-            return base
-
-    def _running(self) -> Interpreter:
-        return self._interpreter or Interpreter.running()
-
-    def _is_complete(self, base: Base) -> bool:
-        return all(self._cache.has(layer.descriptor.digest, layer.descriptor.size) for layer in base.layers)
-
     async def _install(self, request: BuildRequest, base: Base, lock: Lock) -> DependencyLayer:
         contents = await asyncio.to_thread(read_contents, self._cache, base)
-        compiler = self._running().executable if base.name == HOST else None
+        compiler = self._bases.interpreter().executable if base.name == HOST else None
         target = Target(base, contents, request.platform, compiler)
         return await self._dependencies.install(lock, request.context, target)
 

@@ -16,16 +16,18 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from towpath.build.layer import TEMPORARY_PREFIX, Layer
 from towpath.errors import TowpathError
 from towpath.oci.digest import Digest
 from towpath.oci.syntax import InvalidTextError
 
+# Of files that are still being written; what a crash leaves of them is swept.
+TEMPORARY_PREFIX = ".layer-"
 # 2 GiB: some hundred images on a few bases; a homelab's disk does not notice.
 DEFAULT_LIMIT_BYTES = 2 << 30
 # What was used this recently is never pruned: another builder may be about to push it. It also is the age from which a
@@ -35,6 +37,23 @@ _GRACE_SECONDS = 3600.0
 
 class CacheError(TowpathError):
     """The cache directory cannot be written: no space or no permission."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A written layer.
+
+    Attributes:
+        diff_id: digest of the uncompressed tar; the layer's identity on every machine.
+        digest: digest of the compressed file.
+        size: bytes of the compressed file.
+        fresh: whether there was no such file before it was written.
+    """
+
+    diff_id: Digest
+    digest: Digest
+    size: int
+    fresh: bool = field(default=False, compare=False)
 
 
 class LayerCache:

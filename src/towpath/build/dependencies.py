@@ -25,19 +25,18 @@ from typing import Any
 
 from towpath.aio.process import Completed, run
 from towpath.build.base_contents import BaseContents
-from towpath.build.cache import LayerCache, cache_errors
+from towpath.build.cache import Layer, LayerCache, cache_errors
 from towpath.build.compression import compressor_name
 from towpath.build.entries import BuildError
 from towpath.build.image import Base, LockedPackage
 from towpath.build.installed import Installed, read_installed
-from towpath.build.layer import Layer, write_layer
+from towpath.build.layer import write_layer
 from towpath.build.lockfiles import UV_LOCK, Lock
+from towpath.build.rules import PACKAGE_RULES
 from towpath.build.uv_errors import explain_failure
 from towpath.errors import UserError
 from towpath.oci.platform import Platform
 
-# Part of the key: raise it whenever the same lock would give another layer.
-_RULES = "1"
 # A quarter of an hour: a gigabyte of machine learning over a slow line.
 _TIMEOUT_SECONDS = 900.0
 _OUTPUT_BYTES = 1 << 20
@@ -211,7 +210,7 @@ def _key(lock: Lock, target: Target) -> str:
     # Byte code belongs to one build of the interpreter, which is what the layer of `host` is.
     code = str(target.base.layers[0].descriptor.digest) if target.compiler else "none"
     place = f"{contents.python} {_uv_platform(target)}"
-    return f"dependencies {_RULES} {compressor_name()} {lock.name} {content} {place} bytecode {code}"
+    return f"dependencies {PACKAGE_RULES} {compressor_name()} {lock.name} {content} {place} bytecode {code}"
 
 
 def _uv_platform(target: Target) -> str:

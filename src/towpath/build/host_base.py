@@ -3,25 +3,18 @@
 Made once and kept under a fingerprint of everything that went in (path, size, time of each host file, and the rules
 below); a new interpreter or a security update of a library gives a new base on the next start.
 
-Rules: sources and unchecked byte code of the standard library (compiling `http.server` and what it imports takes longer
-than starting it); binaries without debug sections; the environment turns off output buffering and the writing of byte
-code, which a read-only root would refuse. What is taken and what is left out: `host_files`.
+The environment turns off output buffering and the writing of byte code, which a read-only root would refuse. What is
+taken and what is left out: `host_files`; how it is written: `host_layer`.
 """
 
 import hashlib
 import platform as host
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
-from towpath.build import bytecode
-from towpath.build.cache import LayerCache, cache_errors
+from towpath.build.cache import Layer, LayerCache, cache_errors
 from towpath.build.compression import compressor_name
-from towpath.build.elf import is_elf, without_debug_sections
-from towpath.build.entries import EXECUTABLE_MODE, FILE_MODE, BuildError, Entry, Kind, made_file
-from towpath.build.host_files import CERTIFICATES, HostFile, Interpreter, find_files, made_entries
+from towpath.build.entries import BuildError
+from towpath.build.host_files import CERTIFICATES, HostFile, Interpreter, find_files
 from towpath.build.image import Base, LayerBlob
-from towpath.build.layer import Layer, write_layer
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.image import History, ImageConfig, format_image_config
@@ -56,8 +49,11 @@ def prepare_host_base(cache: LayerCache, interpreter: Interpreter, platform: Pla
     key = _fingerprint(interpreter, files)
     layer = cache.find(key)
     if layer is None:
+        # Made once for a Python: what compiles and strips is not loaded by the builds that find it made.
+        from towpath.build.host_layer import write_host_layer  # noqa: PLC0415
+
         with cache_errors(cache.blobs):
-            layer = _write(cache, interpreter, files)
+            layer = write_host_layer(cache, interpreter, files)
         cache.put(key, layer)
     return _base(cache, interpreter, layer, mine, certificates=any(file.path == CERTIFICATES for file in files))
 
@@ -78,38 +74,6 @@ def _base(cache: LayerCache, interpreter: Interpreter, layer: Layer, mine: Platf
     )
     blob = LayerBlob(Descriptor(media.OCI_LAYER_GZIP, layer.digest, layer.size), cache.path(layer.digest), shared=True)
     return Base(HOST, None, config, format_image_config(config), (blob,))
-
-
-def _write(cache: LayerCache, interpreter: Interpreter, files: list[HostFile]) -> Layer:
-    entries = [_entry(file) for file in files]
-    with tempfile.TemporaryDirectory(prefix="towpath-host-") as staging:
-        compiled = list(_bytecode_entries(interpreter, files, Path(staging)))
-    return write_layer([*entries, *compiled, *made_entries(interpreter)], cache.blobs)
-
-
-def _entry(file: HostFile) -> Entry:
-    mode = EXECUTABLE_MODE if file.executable else FILE_MODE
-    if file.binary:
-        content = file.source.read_bytes()
-        if is_elf(content):
-            return made_file(file.path, without_debug_sections(content), executable=file.executable)
-    return Entry(file.path, Kind.FILE, mode, file.source.stat().st_size, source=file.source)
-
-
-def _bytecode_entries(interpreter: Interpreter, files: list[HostFile], staging: Path) -> Iterator[Entry]:
-    missing: list[HostFile] = []
-    for file in files:
-        if not file.path.endswith(".py"):
-            continue
-        found = bytecode.find_bytecode(file.source)
-        if found is None:
-            missing.append(file)
-        else:
-            yield made_file(bytecode.bytecode_name(file.path), found)
-    compiled = bytecode.compile_sources(interpreter.executable, [file.source for file in missing], staging)
-    for file in missing:
-        if file.source in compiled:
-            yield made_file(bytecode.bytecode_name(file.path), compiled[file.source])
 
 
 def _fingerprint(interpreter: Interpreter, files: list[HostFile]) -> str:

@@ -78,6 +78,27 @@ class LockedPackage:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """What is laid upon a base: it follows from a service's files, its settings and the base, whatever the commit.
+
+    Attributes:
+        added: the layers, lowest first.
+        start: how the image starts.
+        cached: whether no layer had to be written.
+        packages: the Python packages among them.
+        lock: the lock file that names those, and its digest; empty without one.
+        warnings: what a person should know though the build went well.
+    """
+
+    added: tuple[AddedLayer, ...]
+    start: Start
+    cached: bool = False
+    packages: tuple[LockedPackage, ...] = ()
+    lock: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Base:
     """What a service's layer is laid upon.
 
@@ -166,6 +187,12 @@ class BuiltImage:
     def config_descriptor(self) -> Descriptor:
         """What the manifest says of the configuration."""
         return Descriptor(media.OCI_CONFIG, Digest.of(self.config_raw), len(self.config_raw))
+
+
+def compose(request: BuildRequest, base: Base, parts: Parts) -> BuiltImage:
+    """The image of a service that is no Dockerfile."""
+    image = compose_image(request, base, parts.added, parts.start)
+    return replace(image, cached=parts.cached, packages=parts.packages, lock=parts.lock, warnings=parts.warnings)
 
 
 def compose_image(request: BuildRequest, base: Base, added: Sequence[AddedLayer], start: Start) -> BuiltImage:

@@ -9,11 +9,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.build.cache import LayerCache, cache_errors
+from towpath.build.cache import TEMPORARY_PREFIX, Layer, LayerCache, cache_errors
 from towpath.build.compression import compressor_name
 from towpath.build.engines.engine import EngineFailedError
 from towpath.build.image import LayerBlob
-from towpath.build.layer import TEMPORARY_PREFIX, Layer, pack_tar
+from towpath.build.layer import pack_tar
 from towpath.oci import annotations, media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest

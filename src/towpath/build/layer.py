@@ -13,40 +13,23 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from towpath.build.cache import TEMPORARY_PREFIX, Layer
 from towpath.build.compression import HEADER, BlockGzip
 from towpath.build.context import read_chunks
 from towpath.build.entries import Entry, Kind, plan_layer
 from towpath.build.tarball import BLOCK, END, format_header, padding
 from towpath.oci.digest import Digest
 
-TEMPORARY_PREFIX = ".layer-"
 # Half a megabyte: a service of some megabytes is shared evenly by two threads, and a block costs a thousandth of it.
 _BLOCK_BYTES = 512 * 1024
 # Four: one thread reads at 300 MB/s, so that more could not be fed.
 _MOST_THREADS = 4
 # Blocks on their way for each thread: bounds memory when the disk is slower than the compressor.
 _QUEUED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A written layer.
-
-    Attributes:
-        diff_id: digest of the uncompressed tar; the layer's identity on every machine.
-        digest: digest of the compressed file.
-        size: bytes of the compressed file.
-        fresh: whether there was no such file before it was written.
-    """
-
-    diff_id: Digest
-    digest: Digest
-    size: int
-    fresh: bool = field(default=False, compare=False)
 
 
 def write_layer(entries: Iterable[Entry], blobs: Path, *, portable: bool = False) -> Layer:

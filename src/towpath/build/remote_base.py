@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from towpath.build.cache import LayerCache, cache_errors
+from towpath.build.cache import TEMPORARY_PREFIX, LayerCache, cache_errors
 from towpath.build.entries import BuildError
 from towpath.build.image import Base, LayerBlob
-from towpath.build.layer import TEMPORARY_PREFIX
 from towpath.build.parallel import run_all
 from towpath.build.registry import BaseRegistry
 from towpath.errors import IntegrityError, RemoteError

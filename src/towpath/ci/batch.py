@@ -1,4 +1,9 @@
-"""Takes services through their steps side by side: export, build, push. What CI and a build by hand have in common.
+"""Takes services through their steps side by side. What CI and a build by hand have in common.
+
+    recall   an image of the same tree, built before, is taken as it is; otherwise
+    export   the directory of the commit is written
+    build    the image is built
+    push     the image is put into its repository, by digest
 
 At most `parallel` steps run at once, over all batches. One failure does not stop the others: each service keeps its own
 error, and all are reported. Whether a failure keeps the rest from being published is for the caller to say.
@@ -28,6 +33,7 @@ Export = Callable[[str, str, Path], Awaitable[None]]
 class Step(StrEnum):
     """The steps, as they are shown."""
 
+    RECALL = "looking"
     EXPORT = "exporting"
     BUILD = "building"
     PUSH = "pushing"
@@ -77,7 +83,7 @@ class Watcher(Protocol):
         ...
 
     def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
-        """A step of a service ended; `cached`: it found its work done already."""
+        """A step of a service ended; `cached`: it found its work done already, and may not have begun."""
         ...
 
 
@@ -115,6 +121,14 @@ class Batch:
         self._gate = asyncio.Semaphore(parallel)
         self._watcher: Watcher = watcher or Unwatched()
 
+    async def recall(self, snapshot: Snapshot, runs: Iterable[ServiceRun], *, tag: str) -> None:
+        """Take the images of trees that were built before: those services are neither exported nor built."""
+
+        async def step(run: ServiceRun) -> None:
+            run.image = await self._builder.find(_job(snapshot, run, tag))
+
+        await self._all(runs, Step.RECALL, step)
+
     async def export(self, snapshot: Snapshot, runs: Iterable[ServiceRun]) -> None:
         """Write the directories of the commit."""
 
@@ -122,25 +136,15 @@ class Batch:
             await asyncio.to_thread(run.context.parent.mkdir, parents=True, exist_ok=True)
             await self._export(snapshot.commit, run.build.service.path, run.context)
 
-        await self._all(runs, Step.EXPORT, step)
+        await self._all((run for run in runs if run.image is None), Step.EXPORT, step)
 
     async def build(self, snapshot: Snapshot, runs: Iterable[ServiceRun], *, tag: str) -> None:
         """Build the images."""
 
         async def step(run: ServiceRun) -> None:
-            run.image = await self._builder.build(
-                BuildJob(
-                    service=run.build.service,
-                    context=run.context,
-                    commit=snapshot.commit,
-                    tree_id=run.build.tree_id,
-                    committed_at=snapshot.committed_at,
-                    tag=tag,
-                    only=run.only,
-                )
-            )
+            run.image = await self._builder.build(_job(snapshot, run, tag))
 
-        await self._all(runs, Step.BUILD, step)
+        await self._all((run for run in runs if run.image is None), Step.BUILD, step)
 
     async def push(self, blueprint: Blueprint, runs: Iterable[ServiceRun]) -> None:
         """Put the images into their repositories by digest."""
@@ -162,7 +166,8 @@ class Batch:
         name = run.build.service.name
         async with self._gate:
             started = self._clock.monotonic()
-            self._watcher.began(name, kind)
+            if kind is not Step.RECALL:
+                self._watcher.began(name, kind)
             try:
                 await step(run)
             except Exception as error:  # reported per service, whatever it is
@@ -171,8 +176,27 @@ class Batch:
                     log.exception("service %s failed unexpectedly", name)
             finally:
                 run.seconds += self._clock.monotonic() - started
-                cached = kind is Step.BUILD and run.image is not None and run.image.cached
-                self._watcher.ended(name, kind, failed=run.error is not None, cached=cached)
+                self._tell_end(run, kind)
+
+    def _tell_end(self, run: ServiceRun, kind: Step) -> None:
+        if kind is Step.RECALL:
+            if run.image is None and run.error is None:
+                return  # nobody is told of a look that found nothing
+            kind = Step.BUILD  # what is found stands for it
+        cached = kind is Step.BUILD and run.image is not None and run.image.cached
+        self._watcher.ended(run.build.service.name, kind, failed=run.error is not None, cached=cached)
+
+
+def _job(snapshot: Snapshot, run: ServiceRun, tag: str) -> BuildJob:
+    return BuildJob(
+        service=run.build.service,
+        context=run.context,
+        commit=snapshot.commit,
+        tree_id=run.build.tree_id,
+        committed_at=snapshot.committed_at,
+        tag=tag,
+        only=run.only,
+    )
 
 
 def repository_of(blueprint: Blueprint, service: str) -> Reference:

@@ -1,6 +1,6 @@
 """A build by hand: chosen services of a commit or of a work tree, and their publication under one tag, all or nothing.
 
-1. Export the directories of a commit; a work tree is built where it stands.
+1. Export the directories of a commit that were not built before; a work tree is built where it stands.
 2. Build, side by side (`batch`); when one service fails, nothing is pushed.
 3. Ask where the tag is, one question a service. A service whose tag names this very image is done.
 4. Of the others, for a commit under its own tag: ask what its set takes over, as CI does. An image that this commit, or
@@ -53,6 +53,7 @@ class ManualBuild:
         """Build every service; a failure is in its run."""
         runs = [self._prepare(order, service) for service in order.services]
         if not order.contexts:
+            await self._batch.recall(order.snapshot, runs, tag=order.tag)
             await self._batch.export(order.snapshot, runs)
         await self._batch.build(order.snapshot, runs, tag=order.tag)
         return runs

@@ -107,6 +107,10 @@ class PendingImage(Protocol):
 class ImageBuilder(Protocol):
     """Whoever builds images."""
 
+    async def find(self, job: BuildJob) -> PendingImage | None:
+        """The image, if this tree was built before; the directory of the job need not exist. Raises as `build`."""
+        ...
+
     async def build(self, job: BuildJob) -> PendingImage:
         """Build. Raises UserError for what the user can mend."""
         ...

@@ -108,10 +108,12 @@ class CommitRun:
         plan = await self._planner.plan(snapshot)
         directory = self.workdir / snapshot.commit
         runs = [ServiceRun(build, directory / build.service.name) for build in plan.builds]
+        tag = sha_tag(snapshot.commit)
         try:
+            await self._batch.recall(snapshot, runs, tag=tag)
             await self._batch.export(snapshot, runs)
             self._stamp(snapshot, "fetched")
-            await self._batch.build(snapshot, runs, tag=sha_tag(snapshot.commit))
+            await self._batch.build(snapshot, runs, tag=tag)
         finally:
             await asyncio.to_thread(remove_tree, directory)
         result = Result(None, runs, plan.carried, plan.removed)

@@ -16,7 +16,7 @@ from towpath.blueprint.model import ENGINES
 from towpath.build.host_base import host_platform
 from towpath.build.layout import write_layout
 from towpath.ci.batch import ServiceRun, repository_of
-from towpath.cli.buildbars import BuildBars
+from towpath.cli.buildprogress import BuildProgress
 from towpath.cli.directory import directory_option
 from towpath.cli.output import print_json, print_table
 from towpath.cli.worktree import declared_port, declared_services
@@ -126,7 +126,7 @@ async def _build(root: Path, wanted: Wanted, tools: Tools, *, push: bool) -> Res
     found = await find_order(root, wanted, address=tools.address, environ=os.environ)
     _tell_changes(found)
     order = found.order
-    with BuildBars(tuple(service.name for service in order.services)) as bars:
+    with BuildProgress(tuple(service.name for service in order.services)) as bars:
         opened = open_workshop(
             root, found, tools, clock=SystemClock(), watcher=bars, environ=os.environ, lines_of=bars.lines_of
         )

@@ -1,24 +1,13 @@
-"""How far a build is: a bar for each service on a terminal, a line for each step elsewhere.
+"""A bar for each service that is built, on a terminal. When they are shown: `buildprogress`."""
 
-On the error output, so that a pipe gets the result alone.
-"""
-
-import time
-from collections.abc import Callable
-from typing import Self
-
-import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from towpath.amounts import format_size
-from towpath.ci.batch import Step
-
-_DONE = {Step.EXPORT: "exported", Step.BUILD: "built", Step.PUSH: "pushed"}
 
 
 class BuildBars:
-    """`ci.batch.Watcher` for people."""
+    """The bars, from the first moment until `stop`."""
 
     def __init__(self, services: tuple[str, ...]) -> None:
         self._console = Console(stderr=True)
@@ -37,35 +26,28 @@ class BuildBars:
         self._tasks: dict[str, TaskID] = {
             name: self._bars.add_task(name, total=None, start=False, step="waiting", sent="") for name in services
         }
-        self._began: dict[str, float] = {}
         self._sent = dict.fromkeys(services, 0)
-
-    def __enter__(self) -> Self:
         self._bars.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Take the bars away."""
         self._bars.stop()
 
-    def lines_of(self, service: str) -> Callable[[str], None]:
-        """Shows what an engine prints for a service, above the bars."""
-        return lambda line: self._console.print(f"{service} | {line}", markup=False, highlight=False, soft_wrap=True)
+    def print(self, line: str) -> None:
+        """Show a line above the bars."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def began(self, service: str, step: Step, /) -> None:
+    def began(self, service: str, step: str) -> None:
         """A service began a step."""
-        self._began[service] = time.monotonic()
         self._bars.start_task(self._tasks[service])
         # How much there is to do is not known before it is done: the bar moves, and is full when the step has ended.
-        self._bars.update(self._tasks[service], step=str(step), total=None, completed=0)
+        self._bars.update(self._tasks[service], step=step, total=None, completed=0)
 
-    def sent(self, service: str, count: int, /) -> None:
+    def sent(self, service: str, count: int) -> None:
         """So many more bytes are on their way."""
         self._sent[service] += count
         self._bars.update(self._tasks[service], sent=f"{format_size(self._sent[service])} sent")
 
-    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
-        """A step ended; the word is that of the table, which follows."""
-        done = "failed" if failed else "cached" if cached else _DONE[step]
+    def ended(self, service: str, done: str, *, failed: bool) -> None:
+        """A step ended."""
         self._bars.update(self._tasks[service], step=done, total=1, completed=0 if failed else 1)
-        if self._bars.disable and (failed or step is not Step.EXPORT):
-            click.echo(f"{service}: {done} after {time.monotonic() - self._began[service]:.2f} s", err=True)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from towpath.build.attestations import Attestor
-from towpath.build.builder import Builder
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.index import BuiltIndex, compose_index
 from towpath.build.parallel import run_all
@@ -15,13 +14,37 @@ from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 
 
+class ImageWorks(Protocol):
+    """Whoever makes and sends images; `build.builder.Builder` satisfies it."""
+
+    async def find(self, request: BuildRequest, /) -> BuiltImage | None:
+        """The image of a tree that was built before."""
+        ...
+
+    async def build(self, request: BuildRequest, /) -> BuiltImage:
+        """Build an image."""
+        ...
+
+    async def push(self, image: BuiltImage | BuiltIndex, reference: Reference, /, *, on_sent: OnSent) -> bool:
+        """Put an image into a registry; whether anything was sent."""
+        ...
+
+
+class ImageAttestor(Protocol):
+    """Whoever attests images; `build.attestations.Attestor` satisfies it."""
+
+    async def attach(self, request: BuildRequest, image: BuiltImage, repository: Reference, /) -> tuple[str, ...]:
+        """Attest an image in its repository; what a person should be warned of."""
+        ...
+
+
 @dataclass(slots=True)
 class BuiltService:
     """`ci.ports.PendingImage` over built images, one a platform, which are attested on their way into the registry."""
 
-    builder: Builder
+    builder: ImageWorks
     images: tuple[tuple[BuildRequest, BuiltImage], ...]
-    attestor: Attestor | None = None
+    attestor: ImageAttestor | None = None
     unattested: tuple[str, ...] = ()
 
     @property
@@ -69,7 +92,12 @@ class ServiceBuilder:
     """`ci.ports.ImageBuilder` over the builder."""
 
     def __init__(
-        self, builder: Builder, *, platforms: Sequence[Platform], source_url: str, attestor: Attestor | None = None
+        self,
+        builder: ImageWorks,
+        *,
+        platforms: Sequence[Platform],
+        source_url: str,
+        attestor: ImageAttestor | None = None,
     ) -> None:
         """Set up; without an attestor, images go out with nothing attached."""
         self._builder = builder
@@ -77,11 +105,24 @@ class ServiceBuilder:
         self._platforms = tuple(platforms)
         self._source_url = source_url
 
+    async def find(self, job: BuildJob) -> BuiltService | None:
+        """A service that was built before, for every platform."""
+        images = []
+        for request in self._requests(job):
+            image = await self._builder.find(request)
+            if image is None:
+                return None
+            images.append((request, image))
+        return BuiltService(self._builder, tuple(images), self._attestor)
+
     async def build(self, job: BuildJob) -> BuiltService:
         """Build a service for every platform."""
-        images = []
-        for platform in self._platforms:
-            request = BuildRequest(
+        images = [(request, await self._builder.build(request)) for request in self._requests(job)]
+        return BuiltService(self._builder, tuple(images), self._attestor)
+
+    def _requests(self, job: BuildJob) -> list[BuildRequest]:
+        return [
+            BuildRequest(
                 service=job.service,
                 context=job.context,
                 commit=job.commit,
@@ -92,5 +133,5 @@ class ServiceBuilder:
                 platform=platform,
                 only=job.only,
             )
-            images.append((request, await self._builder.build(request)))
-        return BuiltService(self._builder, tuple(images), self._attestor)
+            for platform in self._platforms
+        ]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from towpath.build.cache import CacheError, LayerCache, cache_errors
+from towpath.build.cache import CacheError, Layer, LayerCache, cache_errors
 from towpath.build.entries import made_file
-from towpath.build.layer import Layer, write_layer
+from towpath.build.layer import write_layer
 from towpath.oci.digest import Digest
 
 NOW = 1_800_000_000.0

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from towpath.build.cache import Layer
 from towpath.build.context import ContextError, read_context
 from towpath.build.entries import directory, made_file, plan_layer
-from towpath.build.layer import Layer, write_layer
+from towpath.build.layer import write_layer
 
 
 def write_service(root: Path, *, order: int, umask: int, mtime: int) -> Path:

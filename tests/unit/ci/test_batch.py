@@ -72,3 +72,30 @@ async def test_one_failure_is_its_services_own(tmp_path: Path) -> None:
     assert sensor.error is None
     assert ("chaos", "failed", "building") in notes.said
     assert ("chaos", "began", "pushing") not in notes.said
+
+
+async def test_a_tree_that_was_built_before_is_neither_exported_nor_built(tmp_path: Path) -> None:
+    batch, builder, notes, snapshot, runs = await prepare(tmp_path)
+    builder.remembered["sensor", "tree"] = b"as before"
+    await batch.recall(snapshot, runs, tag="t")
+    await batch.export(snapshot, runs)
+    await batch.build(snapshot, runs, tag="t")
+
+    chaos, sensor = runs
+    assert [name for name, _ in builder.built] == ["chaos"]
+    assert (chaos.context.exists(), sensor.context.exists()) == (True, False)
+    assert sensor.image is not None
+    assert [said for said in notes.said if said[0] == "sensor"] == [("sensor", "cached", "building")]
+    assert next(said for said in notes.said if said[0] == "chaos") == ("chaos", "began", "exporting")
+
+
+async def test_a_service_that_cannot_be_looked_up_has_failed(tmp_path: Path) -> None:
+    batch, builder, notes, snapshot, runs = await prepare(tmp_path)
+    builder.forgetful["chaos"] = UserError("no base")
+    await batch.recall(snapshot, runs, tag="t")
+    await batch.export(snapshot, runs)
+
+    chaos, sensor = runs
+    assert (chaos.error, sensor.error) == (builder.forgetful["chaos"], None)
+    assert notes.said[0] == ("chaos", "failed", "building")
+    assert not chaos.context.exists()
