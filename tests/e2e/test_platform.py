@@ -186,6 +186,27 @@ def test_a_live_edit_is_healed_and_named(story: Story) -> None:
     assert replicas == "2"
 
 
+def test_a_live_edit_is_only_reported_where_the_blueprint_says_so(story: Story) -> None:
+    platform = story.platform
+    blueprint = (platform.root / "towpath.yaml").read_text()
+
+    def replicas() -> str:
+        return platform.kubectl("-n", "prod", "get", "statefulset", "clock", "-o", "jsonpath={.spec.replicas}").out
+
+    said = platform.change(
+        {"towpath.yaml": blueprint.replace("soak: 0s", "soak: 0s\n    drift: report")}, "Report drift"
+    )
+    platform.await_("the new head", lambda: platform.environment_status("prod")["revision"] == said)
+    platform.kubectl("-n", "prod", "scale", "statefulset/clock", "--replicas=1")
+    found = platform.await_("the report", lambda: story.finding(subject="prod", state="reported", reason="replicas"))
+    assert "kubectl" in found["reason"]
+    assert platform.environment_status("prod")["sync"] == "OutOfSync"
+    assert replicas() == "1"
+    platform.change({"towpath.yaml": blueprint}, "Heal drift")
+    platform.await_("the healing", lambda: replicas() == "2")
+    platform.await_healthy("prod", "clock", story.first)
+
+
 def test_manifests_are_rolled_out_to_every_environment_and_old_ones_pruned(story: Story) -> None:
     platform = story.platform
     platform.change({"k3s/base/kustomization.yaml": base("blue")}, "Paint it blue")

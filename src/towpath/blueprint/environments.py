@@ -4,10 +4,18 @@ from collections.abc import Iterable, Mapping
 
 from towpath.blueprint import fields
 from towpath.blueprint.document import Entries, did_you_mean
-from towpath.blueprint.model import DEFAULT_SOAK_SECONDS, OPTIONAL, OVERLAYS_DIRECTORY, REQUIRED, Environment
+from towpath.blueprint.model import (
+    DEFAULT_SOAK_SECONDS,
+    HEAL,
+    OPTIONAL,
+    OVERLAYS_DIRECTORY,
+    REPORT,
+    REQUIRED,
+    Environment,
+)
 from towpath.blueprint.tree import Tree
 
-ENVIRONMENT_KEYS = ("overlay", "promotes_from", "soak", "attestation")
+ENVIRONMENT_KEYS = ("overlay", "promotes_from", "soak", "attestation", "drift")
 
 # Words people use for their environments, from the first to the last a version passes through.
 _STAGES: tuple[set[str], ...] = (
@@ -51,15 +59,15 @@ def _read_environment(entry: Entries, name: str, before: str | None, tree: Tree)
         overlay=overlay,
         promotes_from=entry.text("promotes_from", "") or default,
         soak_seconds=fields.duration(entry, "soak", DEFAULT_SOAK_SECONDS),
-        attestation=_attestation(entry),
+        attestation=_choice(entry, "attestation", OPTIONAL, REQUIRED),
+        drift=_choice(entry, "drift", HEAL, REPORT),
     )
 
 
-def _attestation(entry: Entries) -> str:
-    value = entry.text("attestation", OPTIONAL)
-    if value not in {OPTIONAL, REQUIRED}:
-        hint = did_you_mean(value, (REQUIRED, OPTIONAL))
-        entry.report("attestation", f"got {value}, expected {REQUIRED} or {OPTIONAL}", hint=hint)
+def _choice(entry: Entries, key: str, default: str, other: str) -> str:
+    value = entry.text(key, default)
+    if value not in {default, other}:
+        entry.report(key, f"got {value}, expected {other} or {default}", hint=did_you_mean(value, (other, default)))
     return value
 
 

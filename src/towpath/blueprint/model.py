@@ -26,6 +26,7 @@ SCRATCH_BASE = "scratch"
 DEFAULT_INTO = "/app"
 DEFAULT_PORT = 8080
 OPTIONAL, REQUIRED = "optional", "required"
+HEAL, REPORT = "heal", "report"
 DEFAULT_ENGINE = "auto"
 # What can build a Dockerfile; `auto` takes the first that is installed and works.
 ENGINES = (DEFAULT_ENGINE, "buildah", "podman", "docker", "buildkit")
@@ -101,6 +102,7 @@ class Environment:
         promotes_from: the environment whose versions may be promoted into this one; None for the first.
         soak_seconds: how long a version must have been healthy there without a break.
         attestation: `required` when only versions may enter that a key trusted by the platform stands for.
+        drift: `heal` to undo what is changed behind Git's back, `report` to tell of it only.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Environment:
     promotes_from: str | None = None
     soak_seconds: float = DEFAULT_SOAK_SECONDS
     attestation: str = OPTIONAL
+    drift: str = HEAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from towpath.ci.report import Outcome
 from towpath.errors import TowpathError
 from towpath.kube.health import Health
 from towpath.observe.sources import Sources
+from towpath.reconcile.drift import DriftState
 from towpath.reconcile.status import ApplicationStatus, ServiceStatus, Sync
 
 
@@ -123,7 +124,8 @@ def _application_problems(status: ApplicationStatus, now: float) -> Iterator[dic
         yield _finding(name, status.sync.value, status.sync_message, "", f"towpath diff {name}")
     for drift in status.drift[-3:]:
         evidence = f"found {_moment(drift.found_at, now)}"
-        yield _finding(name, drift.state.value, f"changed behind Git's back: {drift.describe()}", evidence, "")
+        hint = "commit the change, or undo it" if drift.state is DriftState.REPORTED else ""
+        yield _finding(name, drift.state.value, f"changed behind Git's back: {drift.describe()}", evidence, hint)
 
 
 def _service(environment: str, status: ServiceStatus) -> dict[str, str]:

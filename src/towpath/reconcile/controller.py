@@ -163,8 +163,9 @@ class Reconciler:
     def set_drift_mode(self, environment: str, mode: DriftMode) -> None:
         """Heal drift, or only report it. Raises NotFoundError."""
         application = self._get(environment)
-        application.configure(replace(application.settings, drift_mode=mode))
-        self.trigger(environment, f"drift mode {mode}")
+        if application.settings.drift_mode is not mode:
+            application.configure(replace(application.settings, drift_mode=mode))
+            self.trigger(environment, f"drift mode {mode}")
 
     # --- questions
 

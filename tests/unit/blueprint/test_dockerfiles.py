@@ -1,4 +1,4 @@
-"""What may be said of a service that is built from a Dockerfile, and of an environment that demands attestations."""
+"""What may be said of a service that is built from a Dockerfile, and of an environment beside its order."""
 
 import pytest
 
@@ -60,3 +60,10 @@ def test_an_environment_may_demand_attestations() -> None:
     assert load("environments: {prod: {attestation: required}}").environments["prod"].attestation == "required"
     with pytest.raises(BlueprintError, match="got always, expected required or optional"):
         load("environments: {prod: {attestation: always}}")
+
+
+def test_an_environment_may_have_drift_only_reported() -> None:
+    assert load("").environments["prod"].drift == "heal"
+    assert load("environments: {prod: {drift: report}}").environments["prod"].drift == "report"
+    with pytest.raises(BlueprintError, match="got reports, expected report or heal"):
+        load("environments: {prod: {drift: reports}}")

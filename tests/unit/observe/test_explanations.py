@@ -78,6 +78,15 @@ async def test_drift_names_the_field_who_changed_it_and_when(observed: Observed)
     assert finding["evidence"] == "found 2026-01-31T09:30:00Z (20s ago)"
 
 
+async def test_drift_that_is_only_reported_says_what_to_do(observed: Observed) -> None:
+    record = DriftRecord(ObjectKey("", "ConfigMap", "dev", "a"), (), START, DriftState.REPORTED, deleted=True)
+    observed.change("dev", drift=(record,))
+
+    (finding,) = (await explain(observed.sources, environment="dev"))["findings"]
+
+    assert (finding["state"], finding["next"]) == ("reported", "commit the change, or undo it")
+
+
 async def test_a_service_that_is_not_promoted_names_the_promotion(observed: Observed) -> None:
     observed.change("prod", services={"sensor": ServiceStatus("sensor", None, Health.MISSING)})
 
