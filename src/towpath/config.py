@@ -11,6 +11,8 @@ from towpath.errors import UserError
 from towpath.http.hosts import is_loopback
 
 STATE_DIRECTORY = ".towpath"
+# Below it: the builder's cache.
+BUILD_DIRECTORY = "build"
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 7070
 DEFAULT_KUBE_PORT = 7443

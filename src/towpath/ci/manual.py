@@ -1,52 +1,24 @@
-"""A build by hand: chosen services of a commit or of a work tree, and their publication under one tag, all or nothing.
+"""A build by hand: chosen services of a commit or of a work tree. Their publication: `manual_push`.
 
-1. Export the directories of a commit that were not built before; a work tree is built where it stands.
-2. Build, side by side (`batch`); when one service fails, nothing is pushed.
-3. Ask where the tag is, one question a service. A service whose tag names this very image is done.
-4. Of the others, for a commit under its own tag: ask what its set takes over, as CI does. An image that this commit, or
-   an ancestor with the same tree, has in the registry is taken instead of the one built here. An artifact tag that
-   names yet another image is refused before anything is sent: it never moves.
-5. Push the others by digest, with what attests them; when one push fails, no tag is set.
-6. Set the tags.
-
-CI's own run of a commit (`run`) also publishes the set and moves the channel.
+1. Take what was built before from the same trees; export the directories of the others. A work tree is built where it
+   stands.
+2. Build, side by side (`batch`).
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from towpath.blueprint.model import Service
-from towpath.ci.batch import Batch, ServiceRun, repository_of
+from towpath.ci.batch import Batch, ServiceRun
 from towpath.ci.order import Order
 from towpath.ci.plan import Build, fingerprint
-from towpath.ci.planning import Planner
-from towpath.ci.ports import ArtifactStore
-from towpath.ci.publication import TagCollisionError
-from towpath.oci.digest import Digest
-from towpath.oci.reference import Reference
-from towpath.oci.tags import is_immutable, sha_tag
-from towpath.ociclient.errors import PullError
-
-_TagStep = Callable[[ServiceRun, Reference, Digest], Awaitable[None]]
 
 
 class ManualBuild:
-    """Builds and publishes what an order says."""
+    """Builds what an order says."""
 
-    def __init__(self, batch: Batch, store: ArtifactStore, *, workdir: Path, planner: Planner | None = None) -> None:
-        """Set up.
-
-        Args:
-            batch: the steps.
-            store: the registry of tags.
-            workdir: directories of commits are exported below it; the caller's to remove.
-            planner: knows what the set of a commit takes over; None where there are no commits.
-        """
+    def __init__(self, batch: Batch, *, workdir: Path) -> None:
+        """Directories of commits are exported below `workdir`, which is the caller's to remove."""
         self._batch = batch
-        self._planner = planner
-        self._store = store
         self._workdir = workdir
 
     async def build(self, order: Order) -> list[ServiceRun]:
@@ -58,46 +30,6 @@ class ManualBuild:
         await self._batch.build(order.snapshot, runs, tag=order.tag)
         return runs
 
-    async def push(self, order: Order, runs: Iterable[ServiceRun]) -> None:
-        """Publish what was built; a failure is in its run, and then no tag was set."""
-        runs = list(runs)
-        present: dict[str, Digest | None] = {}
-
-        async def ask(run: ServiceRun, target: Reference, digest: Digest) -> None:
-            present[run.build.service.name] = found = await self._find(target)
-            run.published = found == digest
-
-        async def compare(run: ServiceRun, target: Reference, digest: Digest) -> None:
-            found = present[run.build.service.name]
-            run.published = found == digest
-            _check_free(target, found, digest)
-
-        await self._each(order, runs, ask)
-        if any(run.error for run in runs):
-            return
-        waiting = [run for run in runs if not run.published]
-        await self._take_over(order, waiting)
-        await self._each(order, waiting, compare)
-        if any(run.error for run in runs):
-            return
-        waiting = [run for run in waiting if not run.published]
-        await self._batch.push(order.snapshot.blueprint, [run for run in waiting if run.carried is None])
-        if any(run.error for run in runs):
-            return
-        await self._each(order, waiting, self._tag)
-
-    async def _take_over(self, order: Order, runs: Sequence[ServiceRun]) -> None:
-        snapshot = order.snapshot
-        if not runs or self._planner is None or not snapshot.commit or order.tag != sha_tag(snapshot.commit):
-            return
-        # Of these services alone: the registry is asked nothing of those that nobody wants published.
-        services = {run.build.service.name: run.build.service for run in runs}
-        narrowed = replace(snapshot, blueprint=replace(snapshot.blueprint, services=services))
-        plan = await self._planner.plan(narrowed)
-        carried = {artifact.service: artifact.descriptor for artifact in plan.carried}
-        for run in runs:
-            run.carried = carried.get(run.build.service.name)
-
     def _prepare(self, order: Order, service: Service) -> ServiceRun:
         context = order.contexts.get(service.name)
         tree_id = "" if context else order.snapshot.trees.get(service.name) or ""
@@ -105,37 +37,3 @@ class ManualBuild:
         if context:
             return ServiceRun(build, context.directory, context.only)
         return ServiceRun(build, self._workdir / service.name)
-
-    async def _each(self, order: Order, runs: Iterable[ServiceRun], step: _TagStep) -> None:
-        async def one(run: ServiceRun) -> None:
-            if run.descriptor is None:
-                return
-            target = repository_of(order.snapshot.blueprint, run.build.service.name).with_tag(order.tag)
-            try:
-                await step(run, target, run.descriptor.digest)
-            except Exception as error:  # noqa: BLE001 - reported per service, whatever it is
-                run.error = error
-
-        await asyncio.gather(*(one(run) for run in runs if run.error is None))
-
-    async def _tag(self, run: ServiceRun, target: Reference, digest: Digest) -> None:
-        # Read back from the registry: what it does not have under its digest must not get a name.
-        raw = await self._store.manifest(Reference(target.registry, target.repository, digest=digest))
-        await self._store.push_manifest(target, raw.content, raw.media_type)
-        run.published = True
-
-    async def _find(self, reference: Reference) -> Digest | None:
-        try:
-            return (await self._store.resolve(reference)).digest
-        except PullError as error:
-            if not error.may_be_absent:
-                raise
-            return None
-
-
-def _check_free(target: Reference, present: Digest | None, digest: Digest) -> None:
-    if present is not None and present != digest and is_immutable(target.tag):
-        raise TagCollisionError(
-            f"tag {target} is taken (TagCollision): it names {present}, this build is {digest}",
-            hint="the platform's CI, or another machine, published this commit; commit a change, or choose --tag",
-        )

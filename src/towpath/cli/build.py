@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from towpath.aio.children import watch_children_cheaply
 from towpath.aio.clock import SystemClock
 from towpath.amounts import format_size
 from towpath.blueprint.model import ENGINES
@@ -107,9 +108,15 @@ def command(
     wanted = Wanted(services, commit=options["commit"], tag=options["tag"], registry=options["registry"])
     address = f"{DEFAULT_HOST}:{declared_port(root)}"
     tools = Tools(
-        address, _read_platforms(options["platforms"]), options["authfile"], options["key"], options["engine"] or ""
+        address,
+        _read_platforms(options["platforms"]),
+        options["authfile"],
+        options["key"],
+        options["engine"] or "",
+        push=push,
     )
-    result = asyncio.run(_build(root, wanted, tools, push=push))
+    watch_children_cheaply()
+    result = asyncio.run(_build(root, wanted, tools))
     if layout is not None and result.exit_code == 0:
         write_layout(_named(result), layout)
     if form == "json":
@@ -122,7 +129,7 @@ def command(
     return result.exit_code
 
 
-async def _build(root: Path, wanted: Wanted, tools: Tools, *, push: bool) -> Result:
+async def _build(root: Path, wanted: Wanted, tools: Tools) -> Result:
     found = await find_order(root, wanted, address=tools.address, environ=os.environ)
     _tell_changes(found)
     order = found.order
@@ -131,10 +138,10 @@ async def _build(root: Path, wanted: Wanted, tools: Tools, *, push: bool) -> Res
             root, found, tools, clock=SystemClock(), watcher=bars, environ=os.environ, lines_of=bars.lines_of
         )
         async with opened as workshop:
-            runs = await workshop.build(order)
-            result = Result(found, runs, pushed=push)
-            if push and result.exit_code == 0:
-                await workshop.push(order, runs)
+            runs = await workshop.building.build(order)
+            result = Result(found, runs, pushed=tools.push)
+            if workshop.pushing is not None and result.exit_code == 0:
+                await workshop.pushing.push(order, runs)
     return result
 
 

@@ -63,8 +63,8 @@ class BuildProgress:
         elif self._is_terminal:
             self._found.append((service, step, failed))
         elif failed or step is not Step.EXPORT:
-            seconds = time.monotonic() - self._began.get(service, time.monotonic())
-            click.echo(f"{service}: {done} after {seconds:.2f} s", err=True)
+            now = time.monotonic()
+            click.echo(f"{service}: {done} after {now - self._began.get(service, now):.2f} s", err=True)
 
     def _open(self) -> "BuildBars":
         if self._bars is None:

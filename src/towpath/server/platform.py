@@ -47,8 +47,8 @@ from towpath.render.kustomize import Renderer
 from towpath.server import credentials as secrets_file
 from towpath.server.artifacts import Artifacts
 from towpath.server.attested import TrustedAttestations
+from towpath.server.attesting import make_services
 from towpath.server.blueprints import Blueprints
-from towpath.server.building import make_services
 from towpath.server.clusters import make_cluster, reconcile_settings
 from towpath.server.delivery import Delivery
 from towpath.server.doctor import OK, Check

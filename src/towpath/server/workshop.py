@@ -5,25 +5,26 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from towpath.aio.clock import Clock
 from towpath.blueprint.model import DEFAULT_BASE, SCRATCH_BASE
 from towpath.build.cache import LayerCache
-from towpath.build.dockerfile import LinesOf, log_line
 from towpath.build.host_base import host_platform
 from towpath.ci.batch import Batch, Export, Watcher
 from towpath.ci.manual import ManualBuild
-from towpath.ci.planning import Planner
-from towpath.ci.publication import Publication
-from towpath.config import STATE_DIRECTORY
+from towpath.config import BUILD_DIRECTORY, STATE_DIRECTORY
 from towpath.errors import NotFoundError
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
-from towpath.ociclient.client import RegistryClient
-from towpath.server.building import BUILD_DIRECTORY, make_attestor, make_builder
 from towpath.server.buildorder import Found
-from towpath.server.ci_adapters import ServiceBuilder
-from towpath.server.registryclient import open_registry_client
+from towpath.server.ci_adapters import ImageAttestor, ServiceBuilder
+from towpath.server.ondemand import BuilderOnDemand, LinesOf, RegistryOnDemand
+
+if TYPE_CHECKING:
+    from towpath.build.builder import Builder
+    from towpath.ci.manual_push import ManualPush
+    from towpath.ociclient.client import RegistryClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Tools:
         authfile: the file with the logins to registries; None for docker's or podman's.
         key: the file with the key to sign with; None for the platform's own, if it has one.
         engine: what builds Dockerfiles, whatever the blueprint says; empty for what it says.
+        push: whether the images are to be published.
     """
 
     address: str
@@ -43,6 +45,15 @@ class Tools:
     authfile: Path | None = None
     key: Path | None = None
     engine: str = ""
+    push: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Both halves of a build by hand; the second one where it is wanted."""
+
+    building: ManualBuild
+    pushing: "ManualPush | None"
 
 
 @asynccontextmanager
@@ -54,8 +65,8 @@ async def open_workshop(
     clock: Clock,
     watcher: Watcher,
     environ: Mapping[str, str],
-    lines_of: LinesOf = log_line,
-) -> AsyncIterator[ManualBuild]:
+    lines_of: LinesOf,
+) -> AsyncIterator[Workshop]:
     """Everything that a build needs, until the block ends.
 
     Raises:
@@ -67,16 +78,55 @@ async def open_workshop(
             stack.push_async_callback(found.repository.close)
         state = root / STATE_DIRECTORY
         _make_state(state)
-        client = await open_registry_client(
-            state, _registries(found), own=tools.address, authfile=tools.authfile, environ=environ, clock=clock
-        )
-        stack.push_async_callback(client.close)
-        builder = make_builder(state, client, clock=clock, environ=environ, engine=tools.engine, lines_of=lines_of)
-        attestor = make_attestor(state, client, environ=environ, key=tools.key)
+
+        async def open_client() -> "RegistryClient":
+            # For a push, or for a base that is not in the cache.
+            from towpath.server.registryclient import open_registry_client  # noqa: PLC0415
+
+            return await open_registry_client(
+                state, _registries(found), own=tools.address, authfile=tools.authfile, environ=environ, clock=clock
+            )
+
+        registry = RegistryOnDemand(open_client)
+        stack.push_async_callback(registry.close)
+        if tools.push or tools.authfile:
+            await registry.client()  # logins that cannot be read are said before anything is built
+        cache = LayerCache(state / BUILD_DIRECTORY)
+
+        def make_builder() -> "Builder":
+            # For what was not built before.
+            from towpath.server import building  # noqa: PLC0415
+
+            return building.make_builder(
+                state, registry, clock=clock, environ=environ, engine=tools.engine, lines_of=lines_of
+            )
+
+        builder = BuilderOnDemand(cache, registry, make_builder)
+        attestor = _make_attestor(state, registry, tools, environ) if tools.push or tools.key else None
         services = ServiceBuilder(builder, platforms=tools.platforms, source_url=found.source_url, attestor=attestor)
         batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)
-        workdir = stack.enter_context(LayerCache(state / BUILD_DIRECTORY).staging())
-        yield ManualBuild(batch, client, workdir=workdir, planner=_planner(found, tools, client))
+        workdir = stack.enter_context(cache.staging())
+        pushing = _make_push(batch, await registry.client(), found, tools) if tools.push else None
+        yield Workshop(ManualBuild(batch, workdir=workdir), pushing)
+
+
+def _make_attestor(state: Path, registry: RegistryOnDemand, tools: Tools, environ: Mapping[str, str]) -> ImageAttestor:
+    # Signing loads a library for it; also without a push, a key that cannot be used is said at once.
+    from towpath.server.attesting import make_attestor  # noqa: PLC0415
+
+    return make_attestor(state, registry, environ=environ, key=tools.key)
+
+
+def _make_push(batch: Batch, client: "RegistryClient", found: Found, tools: Tools) -> "ManualPush":
+    # Only a push asks the registry what it has.
+    from towpath.ci.manual_push import ManualPush  # noqa: PLC0415
+    from towpath.ci.planning import Planner  # noqa: PLC0415
+    from towpath.ci.publication import Publication  # noqa: PLC0415
+
+    # What CI built is for this machine's platform; another one's images are taken from nowhere.
+    ours = found.trees is not None and tuple(tools.platforms) == (host_platform(),)
+    planner = Planner(found.trees, Publication(client)) if found.trees is not None and ours else None
+    return ManualPush(batch, client, planner=planner)
 
 
 def _make_state(state: Path) -> None:
@@ -91,13 +141,6 @@ def _registries(found: Found) -> set[str]:
     bases = {service.base for service in found.order.services} - {DEFAULT_BASE, SCRATCH_BASE}
     own = found.order.snapshot.blueprint.registry.partition("/")[0]
     return {own, *(Reference.parse(base).registry for base in bases)}
-
-
-def _planner(found: Found, tools: Tools, client: RegistryClient) -> Planner | None:
-    """What CI built is for this machine's platform; another one's images are taken from nowhere."""
-    if found.trees is None or tuple(tools.platforms) != (host_platform(),):
-        return None
-    return Planner(found.trees, Publication(client))
 
 
 def _export_of(found: Found) -> Export:

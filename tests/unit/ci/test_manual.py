@@ -11,6 +11,7 @@ from fakes.memory_registry import MemoryRegistry
 from fakes.source_trees import REGISTRY, MemorySourceTrees
 from towpath.ci.batch import Batch, ServiceRun
 from towpath.ci.manual import ManualBuild
+from towpath.ci.manual_push import ManualPush
 from towpath.ci.order import Order, WorkContext
 from towpath.ci.planning import Planner
 from towpath.ci.publication import Publication, TagCollisionError
@@ -28,6 +29,14 @@ class Silent:
         """Nobody asks."""
 
 
+class Manual:
+    """Both halves of one command."""
+
+    def __init__(self, build: ManualBuild, push: ManualPush) -> None:
+        self.build = build.build
+        self.push = push.push
+
+
 class Bench:
     """A commit of two services, a registry, and the build by hand over them."""
 
@@ -39,12 +48,13 @@ class Bench:
         self.commands = 0
 
     @property
-    def manual(self) -> ManualBuild:
+    def manual(self) -> Manual:
         """One a command, each with a directory of its own."""
         self.commands += 1
         batch = Batch(self.builder, self.source.export, clock=VirtualClock(), parallel=2)
         planner = Planner(self.source, Publication(self.registry))
-        return ManualBuild(batch, self.registry, workdir=self.tmp_path / f"work{self.commands}", planner=planner)
+        build = ManualBuild(batch, workdir=self.tmp_path / f"work{self.commands}")
+        return Manual(build, ManualPush(batch, self.registry, planner=planner))
 
     async def order(self, tag: str = "") -> Order:
         snapshot = await self.source.snapshot(self.source.commit({"chaos": "one", "sensor": "one"}, commit="a" * 40))

@@ -15,7 +15,8 @@ from towpath.blueprint.model import Service
 from towpath.build.host_base import host_platform
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.oci.reference import Reference
-from towpath.server.building import make_attestor, make_builder
+from towpath.server.attesting import make_attestor
+from towpath.server.building import make_builder
 
 REPOSITORY = Reference.parse("127.0.0.1:7070/home/site")
 OWN, GIVEN = generate_key(KeyKind.P256), generate_key(KeyKind.ED25519)
