@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.worktree import Worktree
+from fakes.worktree import Worktree, branches_of
 from towpath.http.server import Listener
 from towpath.source.events import NO_COMMIT, PushEvent
 from towpath.source.host import GitHost, create_git_app
@@ -100,7 +100,7 @@ async def test_wrong_credentials_are_refused_without_a_prompt(world: World, work
     worktree.commit({"a": "1"})
     said = await git(worktree, "push", f"http://ada:wrong@{world.listener.address}/lab.git", "main", check=False)
     assert "Authentication failed" in said
-    assert await world.repository.branches() == {}
+    assert await branches_of(world.repository) == {}
 
 
 async def test_a_force_push_is_taken_and_told(world: World, worktree: Worktree) -> None:
@@ -123,7 +123,7 @@ async def test_a_branch_can_be_deleted_but_not_the_one_everything_follows(world:
     assert (event.ref, event.before, event.deleted) == ("refs/heads/topic", one, True)
     said = await git(worktree, "push", "origin", "--delete", "main", check=False)
     assert "deletion of the current branch prohibited" in said
-    assert await world.repository.branches() == {"main": one}
+    assert await branches_of(world.repository) == {"main": one}
 
 
 async def test_an_atomic_push_moves_all_refs_or_none(world: World, worktree: Worktree) -> None:
@@ -132,7 +132,7 @@ async def test_an_atomic_push_moves_all_refs_or_none(world: World, worktree: Wor
     await world.next_event()
     said = await git(worktree, "push", "--atomic", "origin", "main:new", ":main", check=False)
     assert "prohibited" in said
-    assert list(await world.repository.branches()) == ["main"]
+    assert list(await branches_of(world.repository)) == ["main"]
 
 
 async def test_pushes_at_the_same_moment_are_all_told(world: World, worktree: Worktree, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_objects_that_break_gits_rules_are_refused(world: World, worktree:
     commit = worktree.git("commit-tree", tree, "-m", "evil")
     said = await git(worktree, "push", "origin", f"{commit}:refs/heads/main", check=False)
     assert "hasDotgit" in said
-    assert await world.repository.branches() == {}
+    assert await branches_of(world.repository) == {}
 
 
 async def test_our_own_refs_cannot_be_pushed(worktree: Worktree) -> None:

@@ -261,7 +261,8 @@ async def test_a_host_network_pod_shares_the_host(hub: NodeWorld) -> None:
 async def test_the_pod_network_comes_back_after_its_broker_was_killed(hub: NodeWorld) -> None:
     add_image(hub.registry, "registry.test/app:v2", b"")
     await hub.run_pod("web-0")
-    broker = hub.agent.network.broker_pid
+    assert hub.agent.network._hub is not None
+    broker = hub.agent.network._hub.pid
     os.kill(broker, signal.SIGKILL)
     await hub.wait_for("web-0", lambda pod: pod["status"]["containerStatuses"][0]["restartCount"] >= 1)
     assert hub.agent.network.has_hub

@@ -20,6 +20,7 @@ from towpath.reconcile.desired import Desired
 from towpath.reconcile.parts import Settings
 from towpath.reconcile.ports import ResourceClient
 from towpath.reconcile.status import ApplicationStatus
+from towpath.reconcile.verdicts import Outcome, Verdict
 from towpath.render.images import find_images
 
 REGISTRY = "registry.test/home"
@@ -35,6 +36,11 @@ def digest(letter: str) -> str:
 def commit(letter: str) -> str:
     """A commit id that is easy to tell from others."""
     return letter * 40
+
+
+def healthy_seconds(verdict: Verdict, now: float) -> float:
+    """How long a release has been healthy without a break, as the gate counts it; 0 if it is not healthy."""
+    return max(0.0, now - verdict.since) if verdict.outcome is Outcome.HEALTHY else 0.0
 
 
 class DesiredStates:

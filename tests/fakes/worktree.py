@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from towpath.source.repository import GitRepository
+
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.org",
@@ -58,3 +60,9 @@ class Worktree:
     def push(self, *arguments: str) -> str:
         """Push to origin; `main` unless told otherwise."""
         return self.git("push", "--quiet", "origin", *(arguments or ("main",)))
+
+
+async def branches_of(repository: GitRepository) -> dict[str, str]:
+    """Branch name -> commit id."""
+    prefix = "refs/heads/"
+    return {ref.removeprefix(prefix): commit for ref, commit in (await repository.refs(prefix)).items()}

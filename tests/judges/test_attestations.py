@@ -20,7 +20,7 @@ from fakes.foreign import require, require_built
 from fakes.registry import password
 from fakes.registry_process import run_registry
 from towpath.attest import sbom
-from towpath.attest.dsse import IN_TOTO, format_envelope, parse_envelope, sign
+from towpath.attest.dsse import IN_TOTO, envelope_from_json, envelope_to_json, sign
 from towpath.attest.findings import Verdict, conclude
 from towpath.attest.keyfiles import write_pair
 from towpath.attest.keys import KeyKind, PrivateKey, generate_key
@@ -61,7 +61,7 @@ def push(host: str, key: PrivateKey = KEY) -> Reference:
 @pytest.mark.parametrize("kind", list(KeyKind))
 def test_securesystemslib_verifies_our_envelopes(kind: KeyKind) -> None:
     key = generate_key(kind)
-    document = json.loads(format_envelope(sign(IN_TOTO, b'{"a": 1}', [key])))
+    document = envelope_to_json(sign(IN_TOTO, b'{"a": 1}', [key]))
     other = OtherEnvelope.from_dict(document)
     scheme = {KeyKind.P256: "ecdsa-sha2-nistp256", KeyKind.ED25519: "ed25519"}[kind]
     public = SSlibKey.from_crypto(load_pem_public_key(key.public.to_pem()), keyid=key.key_id, scheme=scheme)
@@ -71,7 +71,7 @@ def test_securesystemslib_verifies_our_envelopes(kind: KeyKind) -> None:
 
 def test_what_securesystemslib_writes_is_read_here() -> None:
     other = OtherEnvelope(b"payload", IN_TOTO, {})
-    assert parse_envelope(json.dumps(other.to_dict()).encode()).payload == b"payload"
+    assert envelope_from_json(other.to_dict()).payload == b"payload"
 
 
 def test_oras_finds_everything_by_the_images_digest(host: str) -> None:

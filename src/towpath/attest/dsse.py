@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
-
 from towpath.attest.errors import InvalidAttestationError
 
 IN_TOTO = "application/vnd.in-toto+json"
@@ -84,11 +82,6 @@ def find_signer(envelope: Envelope, trusted: Iterable[Verifier]) -> Verifier | N
     return None
 
 
-def format_envelope(envelope: Envelope) -> bytes:
-    """The envelope as JSON."""
-    return orjson.dumps(envelope_to_json(envelope), option=orjson.OPT_SORT_KEYS)
-
-
 def envelope_to_json(envelope: Envelope) -> dict[str, Any]:
     """The envelope as JSON values; a signature without a key's name has no `keyid`."""
     return {
@@ -99,15 +92,6 @@ def envelope_to_json(envelope: Envelope) -> dict[str, Any]:
             for one in envelope.signatures
         ],
     }
-
-
-def parse_envelope(raw: bytes) -> Envelope:
-    """Read an envelope. Raises InvalidAttestationError."""
-    try:
-        document = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise InvalidAttestationError(f"envelope is no JSON (Syntax): {error.msg}") from error
-    return envelope_from_json(document)
 
 
 def envelope_from_json(document: Any) -> Envelope:

@@ -20,7 +20,6 @@ from towpath.errors import ConflictError
 
 KEYS_DIRECTORY = "keys"
 PRIVATE_KEY = "attest.key"
-PUBLIC_KEY = "attest.pub"
 PUBLIC_SUFFIX = ".pub"
 PASSWORD_VARIABLE = "TOWPATH_KEY_PASSWORD"  # noqa: S105 - the name of a variable
 PASSWORD_FILE_VARIABLE = "TOWPATH_KEY_PASSWORD_FILE"  # noqa: S105 - the name of a variable

@@ -66,7 +66,6 @@ class BuildFacts:
 class Claims:
     """What a provenance says, as far as it is checked. Empty for what it leaves out."""
 
-    build_type: str
     builder: str
     source: str
     commit: str
@@ -105,7 +104,7 @@ def read_claims(predicate: Mapping[str, Any]) -> Claims:
     """What a predicate says, ours or another builder's. Raises InvalidAttestationError."""
     try:
         definition = predicate["buildDefinition"]
-        build_type = _text(definition["buildType"])
+        _text(definition["buildType"])  # no provenance is without one, whatever it is
         external = definition["externalParameters"]
         builder = _text(predicate["runDetails"]["builder"]["id"])
         dependencies = definition.get("resolvedDependencies") or []
@@ -115,7 +114,7 @@ def read_claims(predicate: Mapping[str, Any]) -> Claims:
         raise InvalidAttestationError(
             "provenance is malformed (Schema): expected buildDefinition and runDetails as in SLSA v1"
         ) from error
-    return Claims(build_type, builder, named if isinstance(named, str) and named else source, commit)
+    return Claims(builder, named if isinstance(named, str) and named else source, commit)
 
 
 def _dependencies(facts: BuildFacts) -> Iterable[dict[str, Any]]:

@@ -6,7 +6,6 @@ imported only when something must be made.
 """
 
 import ipaddress
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -58,14 +57,6 @@ def ensure_certificates(
     if not _is_current(directory, files, names, datetime.fromtimestamp(now, UTC)):
         _make(directory, files, names, datetime.fromtimestamp(now, UTC), subject)
     return files
-
-
-def server_context(certificates: Certificates) -> ssl.SSLContext:
-    """The TLS settings of the listener."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificates.certificate, certificates.key)
-    return context
 
 
 def _is_current(directory: Path, files: Certificates, names: Sequence[str], now: datetime) -> bool:

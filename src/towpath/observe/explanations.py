@@ -60,7 +60,9 @@ def _remote_findings(sources: Sources) -> Iterator[dict[str, str]]:
         reason, _, hint = remote.problem.partition("\n  next: ")
         last = remote.last_success_at
         evidence = f"last answer {_moment(last, sources.clock.now())}" if last is not None else "it never answered"
-        yield _finding(remote.url, "failed", reason, f"{evidence}, {remote.failures} failures since", hint)
+        pause = format_age(max(remote.next_look_at - sources.clock.now(), 0.0))
+        told = f"{evidence}, {remote.failures} failures since, next look in {pause}"
+        yield _finding(remote.url, "failed", reason, told, hint)
 
 
 async def _build_findings(sources: Sources) -> list[dict[str, str]]:
@@ -124,6 +126,8 @@ def _application_problems(status: ApplicationStatus, now: float) -> Iterator[dic
         yield _finding(name, status.sync.value, status.sync_message, "", f"towpath diff {name}")
     for drift in status.drift[-3:]:
         evidence = f"found {_moment(drift.found_at, now)}"
+        if drift.healed_at is not None:
+            evidence += f", undone after {format_age(drift.healed_at - drift.found_at)}"
         hint = "commit the change, or undo it" if drift.state is DriftState.REPORTED else ""
         yield _finding(name, drift.state.value, f"changed behind Git's back: {drift.describe()}", evidence, hint)
 

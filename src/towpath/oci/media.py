@@ -31,11 +31,6 @@ _LAYER_COMPRESSIONS = {
 }
 
 
-def is_manifest(media_type: str) -> bool:
-    """Whether this names one image's manifest."""
-    return media_type in MANIFESTS
-
-
 def is_index(media_type: str) -> bool:
     """Whether this names a list of manifests."""
     return media_type in INDEXES

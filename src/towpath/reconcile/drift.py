@@ -59,11 +59,6 @@ class DriftRecord:
     healed_at: float | None = None
     deleted: bool = False
 
-    @property
-    def managers(self) -> tuple[str, ...]:
-        """Who made the changes; empty for a deletion, which leaves no trace."""
-        return tuple(dict.fromkeys(field.manager for field in self.fields if field.manager))
-
     def describe(self) -> str:
         """`StatefulSet/dev/sensor: spec.replicas 1 -> 3 by kubectl-scale`."""
         if self.deleted:

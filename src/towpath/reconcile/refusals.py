@@ -23,7 +23,6 @@ class Refusal:
     reason: str
     message: str
     hint: str = ""
-    is_permanent: bool = False  # another try without a change in Git gives the same answer
 
     def __str__(self) -> str:
         return f"{self.key} could not be applied ({self.reason}): {self.message}"
@@ -53,9 +52,9 @@ def explain_refusal(key: ObjectKey, error: ApiError) -> Refusal:
         hint = f"the cluster does not serve {key.kind}, or namespace {key.namespace or '(none)'} does not exist"
         return Refusal(key, error.reason, error.message, hint)
     if error.message.startswith(_UNTYPED):
-        return Refusal(key, "Invalid", error.message, "correct the manifest in Git", is_permanent=True)
+        return Refusal(key, "Invalid", error.message, "correct the manifest in Git")
     if error.code == 400:
-        return Refusal(key, error.reason, error.message, error.hint or "correct the manifest in Git", is_permanent=True)
+        return Refusal(key, error.reason, error.message, error.hint or "correct the manifest in Git")
     return Refusal(key, error.reason, error.message, error.hint)
 
 
@@ -63,7 +62,7 @@ def _explain_invalid(key: ObjectKey, error: InvalidError) -> Refusal:
     causes = [f"{cause.get('field', '')}: {cause.get('message', '')}".strip(": ") for cause in error.causes]
     message = "; ".join(causes) or error.message
     if "immutable" not in message and "forbidden" not in message.lower():
-        return Refusal(key, error.reason, message, "correct the manifest in Git", is_permanent=True)
+        return Refusal(key, error.reason, message, "correct the manifest in Git")
     namespace = f" -n {key.namespace}" if key.namespace else ""
     orphan = " --cascade=orphan" if key.kind in _WORKLOADS else ""
     keeps = " (its pods keep running)" if orphan else ""
@@ -71,4 +70,4 @@ def _explain_invalid(key: ObjectKey, error: InvalidError) -> Refusal:
         f"undo the change in Git, or `kubectl delete {key.kind.lower()} {key.name}{namespace}{orphan}`{keeps}: "
         "it is created anew from Git"
     )
-    return Refusal(key, "Immutable", message, hint, is_permanent=True)
+    return Refusal(key, "Immutable", message, hint)

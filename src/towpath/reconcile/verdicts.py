@@ -50,10 +50,6 @@ class Verdict:
     tag: str = ""
     revision: str = ""
 
-    def healthy_seconds(self, now: float) -> float:
-        """How long it has been healthy without a break; 0 if it is not healthy."""
-        return max(0.0, now - self.since) if self.outcome is Outcome.HEALTHY else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class Observation:

@@ -250,10 +250,6 @@ class GitRepository:
         lines = [line.partition("\x00") for line in listed.stdout.decode(errors="replace").splitlines()]
         return {ref: commit for ref, _, commit in lines}
 
-    async def branches(self) -> dict[str, str]:
-        """Branch name -> commit id."""
-        return {ref.removeprefix(BRANCHES): commit for ref, commit in (await self.refs(BRANCHES)).items()}
-
     # --- writing
 
     async def commit_files(

@@ -12,9 +12,9 @@ from towpath.attest.dsse import (
     IN_TOTO,
     Envelope,
     Signature,
+    envelope_from_json,
+    envelope_to_json,
     find_signer,
-    format_envelope,
-    parse_envelope,
     pre_authentication_encoding,
     sign,
 )
@@ -65,20 +65,18 @@ def test_the_name_that_a_signature_gives_its_key_decides_nothing() -> None:
 @given(st.text(max_size=20), st.binary(max_size=200), st.lists(st.binary(max_size=80), max_size=3))
 def test_an_envelope_survives_its_own_format(kind: str, payload: bytes, values: list[bytes]) -> None:
     envelope = Envelope(kind, payload, tuple(Signature("", value) for value in values))
-    assert parse_envelope(format_envelope(envelope)) == envelope
+    assert envelope_from_json(json.loads(json.dumps(envelope_to_json(envelope)))) == envelope
 
 
 def test_base64_of_either_alphabet_is_read() -> None:
     payload = b"\xfb\xff\xfe"
     document = {"payloadType": "x", "payload": base64.urlsafe_b64encode(payload).decode(), "signatures": []}
-    assert parse_envelope(json.dumps(document).encode()).payload == payload
+    assert envelope_from_json(document).payload == payload
 
 
 @pytest.mark.parametrize(
     "raw",
     [
-        b"",
-        b"no json",
         b"[]",
         b"null",
         b"{}",
@@ -88,9 +86,9 @@ def test_base64_of_either_alphabet_is_read() -> None:
         b'{"payloadType":"x","payload":"e30=","signatures":[{"sig":"not base64!"}]}',
         b'{"payloadType":"x","payload":7,"signatures":[]}',
         b'{"payloadType":7,"payload":"e30=","signatures":[]}',
-        json.dumps({"payloadType": "x", "payload": "", "signatures": [{"sig": ""}] * 17}).encode(),
+        json.dumps({"payloadType": "x", "payload": "", "signatures": [{"sig": ""}] * 17}),
     ],
 )
-def test_anything_else_is_no_envelope(raw: bytes) -> None:
+def test_anything_else_is_no_envelope(raw: str | bytes) -> None:
     with pytest.raises(InvalidAttestationError):
-        parse_envelope(raw)
+        envelope_from_json(json.loads(raw))

@@ -1,12 +1,12 @@
 """The certificates of the Kubernetes API are made once, kept, and renewed in time."""
 
-import ssl
 from pathlib import Path
 
 import pytest
 
 from fakes.clock import START
-from towpath.http.certificates import SERVING_DAYS, ensure_certificates, server_context
+from towpath.http.certificates import SERVING_DAYS, ensure_certificates
+from towpath.http.tls import ServerCertificate
 
 DAY = 86_400.0
 NAMES = ["127.0.0.1", "localhost"]
@@ -43,7 +43,7 @@ def test_a_half_written_set_is_made_anew(tmp_path: Path) -> None:
     again = ensure_certificates(tmp_path / "pki", names=NAMES, now=START)
 
     assert again.key.exists()
-    server_context(again)  # key and certificate belong together
+    ServerCertificate(again.certificate, again.key).context()  # key and certificate belong together
 
 
 def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -52,12 +52,6 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path) -> None:
     assert files.key.stat().st_mode & 0o077 == 0
     assert (tmp_path / "pki" / "ca.key").stat().st_mode & 0o077 == 0
     assert (tmp_path / "pki").stat().st_mode & 0o077 == 0
-
-
-def test_old_protocol_versions_are_not_spoken(tmp_path: Path) -> None:
-    context = server_context(ensure_certificates(tmp_path / "pki", names=NAMES, now=START))
-
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_two_servers_share_one_authority(tmp_path: Path) -> None:
@@ -69,7 +63,7 @@ def test_two_servers_share_one_authority(tmp_path: Path) -> None:
     assert registry.authority == cluster.authority
     assert registry.certificate.read_bytes() != cluster.certificate.read_bytes()
     assert not (tmp_path / "tls" / "ca.crt").exists()
-    server_context(registry)
+    ServerCertificate(registry.certificate, registry.key).context()
 
 
 def test_an_authority_may_be_made_by_whoever_comes_first(tmp_path: Path) -> None:

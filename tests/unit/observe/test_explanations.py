@@ -68,14 +68,16 @@ async def test_a_hold_is_named_with_who_and_how_to_end_it(observed: Observed) ->
 
 async def test_drift_names_the_field_who_changed_it_and_when(observed: Observed) -> None:
     field = DriftedField(FieldChange("spec.replicas", 1, 3), "kubectl-scale")
-    record = DriftRecord(ObjectKey("apps", "StatefulSet", "dev", "sensor"), (field,), START, DriftState.HEALED)
+    record = DriftRecord(
+        ObjectKey("apps", "StatefulSet", "dev", "sensor"), (field,), START, DriftState.HEALED, START + 2
+    )
     observed.change("dev", drift=(record,))
     await observed.clock.advance(20)
 
     (finding,) = (await explain(observed.sources, environment="dev"))["findings"]
 
     assert "by kubectl-scale" in finding["reason"]
-    assert finding["evidence"] == "found 2026-01-31T09:30:00Z (20s ago)"
+    assert finding["evidence"] == "found 2026-01-31T09:30:00Z (20s ago), undone after 2s"
 
 
 async def test_drift_that_is_only_reported_says_what_to_do(observed: Observed) -> None:
@@ -130,13 +132,15 @@ async def test_a_build_that_failed_as_a_whole_is_told_once(observed: Observed) -
 
 async def test_an_outside_repository_that_does_not_answer_is_the_first_finding(observed: Observed) -> None:
     problem = "it refuses our credentials (Unauthorized)\n  next: check the token"
-    observed.remote = RemoteStatus("https://git.example/lab.git", START, failures=3, problem=problem)
+    observed.remote = RemoteStatus(
+        "https://git.example/lab.git", START, next_look_at=START + 320, failures=3, problem=problem
+    )
     await observed.clock.advance(300)
 
     finding = (await explain(observed.sources))["findings"][0]
 
     assert finding["subject"] == "https://git.example/lab.git"
-    assert finding["evidence"] == "last answer 2026-01-31T09:30:00Z (5m ago), 3 failures since"
+    assert finding["evidence"] == "last answer 2026-01-31T09:30:00Z (5m ago), 3 failures since, next look in 20s"
     assert finding["next"] == "check the token"
 
 

@@ -22,7 +22,6 @@ def test_an_invalid_object_names_each_cause() -> None:
     causes = [{"field": "spec.a", "message": "required"}, {"field": "spec.b", "message": "too long"}]
     refusal = explain_refusal(KEY, InvalidError("invalid", causes=causes))
     assert refusal.message == "spec.a: required; spec.b: too long"
-    assert refusal.is_permanent
 
 
 def test_a_missing_right_and_a_missing_kind_have_their_own_next_steps() -> None:
@@ -32,7 +31,7 @@ def test_a_missing_right_and_a_missing_kind_have_their_own_next_steps() -> None:
 
 def test_other_errors_keep_their_reason_and_may_pass() -> None:
     refusal = explain_refusal(KEY, ApiError("on fire"))
-    assert (refusal.reason, refusal.is_permanent) == ("InternalError", False)
+    assert refusal.reason == "InternalError"
 
 
 def test_all_refusals_are_told_and_the_rest_is_counted() -> None:
@@ -48,4 +47,4 @@ def test_all_refusals_are_told_and_the_rest_is_counted() -> None:
 def test_an_unknown_field_is_the_manifests_fault_though_the_server_blames_itself() -> None:
     said = "failed to create typed patch object (dev/sensor; apps/v1, Kind=StatefulSet): .spec.x: field not declared"
     refusal = explain_refusal(KEY, ApiError(said))
-    assert (refusal.reason, refusal.hint, refusal.is_permanent) == ("Invalid", "correct the manifest in Git", True)
+    assert (refusal.reason, refusal.hint) == ("Invalid", "correct the manifest in Git")

@@ -1,6 +1,6 @@
 """Verdicts on releases that run on a real kernel."""
 
-from fakes.reconciling import World, commit, digest, namespace, sensor_image, stateful_set
+from fakes.reconciling import World, commit, digest, healthy_seconds, namespace, sensor_image, stateful_set
 from towpath.reconcile.verdicts import Outcome, Verdict
 
 
@@ -14,7 +14,7 @@ async def test_a_healthy_release_soaks_from_its_last_pods_readiness(world: World
     world.desire(namespace(), stateful_set("1", replicas=2))
     await world.start()
     await world.clock.advance(90)
-    assert verdict(world).healthy_seconds(world.clock.now()) == 90
+    assert healthy_seconds(verdict(world), world.clock.now()) == 90
     assert world.status().services["sensor"].verdict == verdict(world)
 
 
@@ -25,11 +25,11 @@ async def test_an_unready_pod_interrupts_the_soak(world: World) -> None:
     (pod, _) = await world.workloads.pods()
     await world.workloads.kubelet.set_ready(pod, ready=False)
     await world.settle()
-    assert verdict(world).healthy_seconds(world.clock.now()) == 0
+    assert healthy_seconds(verdict(world), world.clock.now()) == 0
     await world.workloads.kubelet.set_ready(pod, ready=True)
     await world.settle()
     await world.clock.advance(10)
-    assert verdict(world).healthy_seconds(world.clock.now()) == 10
+    assert healthy_seconds(verdict(world), world.clock.now()) == 10
 
 
 async def test_a_replaced_pod_interrupts_the_soak(world: World) -> None:
@@ -40,7 +40,7 @@ async def test_a_replaced_pod_interrupts_the_soak(world: World) -> None:
     await world.workloads.delete(pod)
     await world.settle()
     await world.clock.advance(5)
-    assert verdict(world).healthy_seconds(world.clock.now()) == 5
+    assert healthy_seconds(verdict(world), world.clock.now()) == 5
 
 
 async def test_a_restart_of_the_reconciler_keeps_the_soak_of_pods_that_kept_running(world: World) -> None:
@@ -48,7 +48,7 @@ async def test_a_restart_of_the_reconciler_keeps_the_soak_of_pods_that_kept_runn
     await world.start()
     await world.clock.advance(90)
     await world.restart()
-    assert verdict(world).healthy_seconds(world.clock.now()) == 90
+    assert healthy_seconds(verdict(world), world.clock.now()) == 90
 
 
 async def test_a_pod_that_failed_while_nobody_looked_is_noticed(world: World) -> None:
@@ -62,7 +62,7 @@ async def test_a_pod_that_failed_while_nobody_looked_is_noticed(world: World) ->
     await world.clock.advance(10)
     world.reconciler = world.new_reconciler()
     await world.start()
-    assert verdict(world).healthy_seconds(world.clock.now()) == 10
+    assert healthy_seconds(verdict(world), world.clock.now()) == 10
 
 
 async def test_a_bad_release_and_its_way_back_are_on_record(world: World) -> None:

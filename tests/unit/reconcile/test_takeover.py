@@ -32,7 +32,7 @@ async def test_an_added_variable_is_removed_and_its_author_is_named(world: World
     (record,) = world.status().drift
     assert record.state is DriftState.HEALED
     assert [field.change.path for field in record.fields] == ["spec.template.spec.containers[name=main].env"]
-    assert record.managers == ("kubectl-set",)
+    assert {field.manager for field in record.fields} == {"kubectl-set"}
     assert world.status().ready
 
 

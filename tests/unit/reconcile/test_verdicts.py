@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from fakes.clock import START, VirtualClock
-from fakes.reconciling import NotesInMemory, commit, digest
+from fakes.reconciling import NotesInMemory, commit, digest, healthy_seconds
 from towpath.errors import RemoteError
 from towpath.reconcile.verdicts import Observation, Outcome, Verdict, Verdicts, format_record, parse_record
 
@@ -41,7 +41,7 @@ async def test_health_is_counted_from_what_the_pods_prove() -> None:
     judged.clock.step(30)
     await judged.see(HEALTHY)
     judged.clock.step(30)
-    assert judged.found().healthy_seconds(judged.clock.now()) == 60
+    assert healthy_seconds(judged.found(), judged.clock.now()) == 60
 
 
 async def test_looking_again_changes_nothing_and_writes_nothing() -> None:
@@ -57,10 +57,10 @@ async def test_an_interruption_starts_the_count_anew() -> None:
     judged.clock.step(100)
     await judged.see(UNREADY)
     assert judged.found().outcome is Outcome.PENDING
-    assert judged.found().healthy_seconds(judged.clock.now()) == 0
+    assert healthy_seconds(judged.found(), judged.clock.now()) == 0
     await judged.see(replace(HEALTHY, healthy_since=START + 100))
     judged.clock.step(5)
-    assert judged.found().healthy_seconds(judged.clock.now()) == 5
+    assert healthy_seconds(judged.found(), judged.clock.now()) == 5
 
 
 async def test_a_restart_between_two_looks_is_seen_in_the_pods_times() -> None:
@@ -68,7 +68,7 @@ async def test_a_restart_between_two_looks_is_seen_in_the_pods_times() -> None:
     await judged.see(HEALTHY)
     judged.clock.step(100)
     await judged.see(replace(HEALTHY, healthy_since=START + 90))
-    assert judged.found().healthy_seconds(judged.clock.now()) == 10
+    assert healthy_seconds(judged.found(), judged.clock.now()) == 10
 
 
 async def test_a_degraded_release_says_why_and_is_noted_on_the_commit_that_built_it() -> None:
@@ -86,11 +86,11 @@ async def test_a_restart_of_the_platform_neither_loses_nor_invents_soak_time() -
     # Not believed until the cluster has confirmed it.
     assert after.found().outcome is Outcome.PENDING
     await after.see(replace(HEALTHY, healthy_since=START + 1))
-    assert after.found().healthy_seconds(after.clock.now()) == 3600
+    assert healthy_seconds(after.found(), after.clock.now()) == 3600
     again = Judged(before.notes)
     again.clock.step(3600)
     await again.see(replace(HEALTHY, healthy_since=START + 3000))
-    assert again.found().healthy_seconds(again.clock.now()) == 600
+    assert healthy_seconds(again.found(), again.clock.now()) == 600
 
 
 async def test_a_flapping_release_writes_ever_fewer_notes() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.worktree import Worktree
+from fakes.worktree import Worktree, branches_of
 from towpath.errors import NotFoundError, UserError
 from towpath.source.export import UnsafeTreeError
 from towpath.source.git import GitError
@@ -20,7 +20,7 @@ ADA = "Ada <ada@example.org>"
 async def test_a_new_repository_has_its_default_branch_and_nothing_else(repository: GitRepository) -> None:
     assert (repository.path / "HEAD").read_text() == "ref: refs/heads/main\n"
     assert not list((repository.path / "hooks").glob("*"))
-    assert await repository.branches() == {}
+    assert await branches_of(repository) == {}
     assert await repository.all_notes() == {}
 
 
@@ -28,7 +28,7 @@ async def test_making_it_again_changes_nothing(repository: GitRepository, worktr
     commit = worktree.commit({"a": "1"})
     worktree.push()
     await repository.init()
-    assert await repository.branches() == {"main": commit}
+    assert await branches_of(repository) == {"main": commit}
 
 
 async def test_asking_an_empty_repository_says_that_it_is_empty(repository: GitRepository) -> None:
@@ -315,7 +315,7 @@ async def test_a_directory_that_is_not_there_cannot_be_exported(
 
 async def test_the_first_commit_makes_the_branch(repository: GitRepository, worktree: Worktree) -> None:
     commit = await repository.commit_files("main", {"a/b": b"1"}, message="First\n", author=ADA, parent=None)
-    assert await repository.branches() == {"main": commit}
+    assert await branches_of(repository) == {"main": commit}
     worktree.git("pull", "--quiet", "origin", "main")
     assert worktree.git("fsck", "--strict") == ""
     assert worktree.git("log", "-1", "--format=%an %ae %cn %s") == "Ada ada@example.org Towpath First"
@@ -355,7 +355,7 @@ async def test_of_two_commits_on_one_parent_exactly_one_lands(repository: GitRep
     landed = [result for result in results if isinstance(result, str)]
     assert len(landed) == 1
     assert sum(isinstance(result, StaleBranchError) for result in results) == 2
-    assert await repository.branches() == {"main": landed[0]}
+    assert await branches_of(repository) == {"main": landed[0]}
 
 
 async def test_a_branch_that_was_set_back_is_stale_too(repository: GitRepository, worktree: Worktree) -> None:
@@ -364,7 +364,7 @@ async def test_a_branch_that_was_set_back_is_stale_too(repository: GitRepository
     worktree.git("push", "--quiet", "--force", "origin", f"{one}:main")
     with pytest.raises(StaleBranchError, match=rf"got {one[:7]}, expected {two[:7]}"):
         await repository.commit_files("main", {"a": b"3"}, message="x", author=ADA, parent=two)
-    assert await repository.branches() == {"main": one}
+    assert await branches_of(repository) == {"main": one}
 
 
 async def test_no_scratch_ref_stays(repository: GitRepository) -> None:
@@ -376,7 +376,7 @@ async def test_no_scratch_ref_stays(repository: GitRepository) -> None:
 async def test_a_path_that_leads_elsewhere_is_refused(repository: GitRepository, path: str) -> None:
     with pytest.raises(UserError, match="InvalidPath"):
         await repository.commit_files("main", {path: b"1"}, message="x", author=ADA, parent=None)
-    assert await repository.branches() == {}
+    assert await branches_of(repository) == {}
 
 
 @pytest.mark.parametrize("author", ["Ada", "Ada <a>\nfrom x", "<a@b>", "A <b> <c>"])
@@ -483,9 +483,9 @@ async def test_git_missing_from_the_machine_is_said_so(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"git could not be started \(NotInstalled\)"):
-        await repository.branches()
+        await branches_of(repository)
 
 
 async def test_a_repository_that_is_none_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(GitError, match=r"git for-each-ref failed \(exit code 128\): .*not a git repository"):
-        await GitRepository(tmp_path).branches()
+        await branches_of(GitRepository(tmp_path))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fakes.worktree import Worktree
+from fakes.worktree import Worktree, branches_of
 from towpath.errors import RemoteError, UserError
 from towpath.http.server import Listener
 from towpath.source.events import PushEvent
@@ -84,7 +84,7 @@ async def test_a_commit_on_the_mirror_goes_to_the_remote_first(
     commit = await mirror.commit_files("main", {"a": b"2"}, message="x", author=ADA, parent=parent)
     await mirror.append_note(commit, "promoted")
     for each in (mirror, repository):
-        assert await each.branches() == {"main": commit}
+        assert await branches_of(each) == {"main": commit}
         assert await each.notes(commit) == ["promoted"]
     assert NOTES in await upstream.refs()
 
@@ -93,7 +93,7 @@ async def test_the_first_commit_of_an_empty_remote_can_be_made(
     mirror: GitRepository, repository: GitRepository
 ) -> None:
     commit = await mirror.commit_files("main", {"a": b"1"}, message="x", author=ADA, parent=None)
-    assert await repository.branches() == {"main": commit}
+    assert await branches_of(repository) == {"main": commit}
 
 
 async def test_a_commit_on_a_mirror_that_is_behind_is_stale_and_changes_neither(
@@ -106,8 +106,8 @@ async def test_a_commit_on_a_mirror_that_is_behind_is_stale_and_changes_neither(
     worktree.push()
     with pytest.raises(StaleBranchError):
         await mirror.commit_files("main", {"b": b"1"}, message="x", author=ADA, parent=parent)
-    assert await repository.branches() == {"main": theirs}
-    assert await mirror.branches() == {"main": parent}
+    assert await branches_of(repository) == {"main": theirs}
+    assert await branches_of(mirror) == {"main": parent}
 
 
 async def test_a_branch_the_remote_protects_is_reported_with_what_to_do(
@@ -208,7 +208,7 @@ async def test_a_push_whose_answer_was_lost_is_found_to_be_done(repository: GitR
     await mirror.init()
     app.losing = True
     commit = await mirror.commit_files("main", {"a": b"1"}, message="x", author=ADA, parent=None)
-    assert await repository.branches() == await mirror.branches() == {"main": commit}
+    assert await branches_of(repository) == await branches_of(mirror) == {"main": commit}
     await listener.close()
     await host.close()
 
@@ -219,7 +219,7 @@ async def test_a_push_that_never_arrived_is_an_error_and_changes_nothing(
     repository.path.rename(tmp_path / "away")
     with pytest.raises(UpstreamError):
         await mirror.commit_files("main", {"a": b"1"}, message="x", author=ADA, parent=None)
-    assert await mirror.branches() == {}
+    assert await branches_of(mirror) == {}
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ PLAN = Plan(
     freed_bytes=110,
     held_blobs=((LinkFact("home/app", "sha256:3", 0.0), Reason(Why.LEASE, "asked for 1m ago")),),
     missing=(Root("sha-1", Reason(Why.ROLLBACK, "release of prod"), "home/app"),),
-    made_at=0.0,
     mark="",
     unseen="Pod outside of dev",
 )

@@ -58,7 +58,6 @@ class Plan:
         freed_bytes: what that frees.
         held_blobs: unneeded blobs that stay for now, with the reason of each.
         missing: needed outside, and not here.
-        made_at: the moment the facts are from.
         mark: of the evidence.
         unseen: what the evidence leaves out; empty when it is whole.
     """
@@ -69,7 +68,6 @@ class Plan:
     freed_bytes: int
     held_blobs: tuple[tuple[LinkFact, Reason], ...]
     missing: tuple[Root, ...]
-    made_at: float
     mark: str
     unseen: str = ""
 
@@ -109,7 +107,6 @@ def plan_collection(facts: Facts, roots: Roots, policy: Policy, *, now: float) -
         freed_bytes=removed + sum(facts.sizes[digest] for digest in blobs),
         held_blobs=tuple(held),
         missing=missing,
-        made_at=now,
         mark=roots.mark,
         unseen=roots.unseen,
     )

@@ -124,11 +124,6 @@ class ClusterNetwork:
         return self._hub is not None
 
     @property
-    def broker_pid(self) -> int:
-        """The process that holds the hub; 0 where there is none."""
-        return self._hub.pid if self._hub is not None else 0
-
-    @property
     def api_address(self) -> tuple[str, int]:
         """The Kubernetes API as a pod with an address of its own reaches it."""
         if self._hub is not None:
