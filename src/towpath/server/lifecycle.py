@@ -96,7 +96,7 @@ async def _run(settings: Settings, on_ready: Callable[[Running], None], started:
                     platform.cluster.facts.summary,
                     seconds,
                     settings.remote,
-                    await platform.find_warnings(),
+                    await platform.checkup.find_warnings(),
                     settings.registry_host if tls else "",
                     tls.trusted if tls else None,
                 )

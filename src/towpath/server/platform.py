@@ -9,7 +9,6 @@ This is the only place that knows which adapter stands behind a port.
 """
 
 import logging
-import os
 import platform as machine
 import re
 from collections.abc import Awaitable, Callable
@@ -23,8 +22,6 @@ from towpath import __version__
 from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
 from towpath.blueprint.model import platform_name
-from towpath.ci.publication import Publication
-from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
 from towpath.config import Settings
 from towpath.errors import TowpathError
@@ -49,20 +46,19 @@ from towpath.server.artifacts import Artifacts
 from towpath.server.attested import TrustedAttestations
 from towpath.server.attesting import make_services
 from towpath.server.blueprints import Blueprints
+from towpath.server.checkup import Checkup
+from towpath.server.cirunner import make_runner
 from towpath.server.clusters import make_cluster, reconcile_settings
 from towpath.server.delivery import Delivery
-from towpath.server.doctor import OK, Check
-from towpath.server.encryption import examine_encryption, prepare_encryption
+from towpath.server.encryption import prepare_encryption
 from towpath.server.environments import Environments
 from towpath.server.evidence import ReconciledRuntime
-from towpath.server.examination import examine_cluster, examine_platform
 from towpath.server.identifiers import new_uid
 from towpath.server.keeper import Keeper
 from towpath.server.keeper_evidence import PlatformEvidence
 from towpath.server.manner import choose_manner
 from towpath.server.meter import ReconcileMeter, StageMeter
 from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
-from towpath.server.permissions import examine_permissions
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.registryaccess import RegistryAccess
 from towpath.server.remotefile import make_upstream
@@ -80,7 +76,6 @@ UPKEEP_SECONDS = 86_400.0
 PARTS = ("repository", "registry", "listener", "cluster", "reconciler", "ci", "origin")
 # Two: the questions of one push come within one, and an idle platform keeps no git.
 GIT_LINGER_SECONDS = 2.0
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +127,7 @@ class Platform:
             ),
         )
         self._metrics.read_registry(self._artifacts.counters.families)
-        self._image_platform = ImagePlatform("linux", ARCHITECTURES.get(machine.machine(), machine.machine()))
+        self._image_platform = ImagePlatform.of(os="linux", machine=machine.machine())
         self._trees = TreeStore(self._repository, settings.state / "trees")
         self._renderer = Renderer()
         self.cluster = make_cluster(
@@ -173,6 +168,7 @@ class Platform:
             clock=clock,
             find_upstream=self._artifacts.upstreams.find_mender,
         )
+        self.checkup = self._make_checkup()
         self._listener = self._make_listener()
 
     async def start(self) -> Endpoints:
@@ -201,27 +197,6 @@ class Platform:
         self._stack.push_async_callback(self._keeper.close)
         self._stack.push_async_callback(self._background.close)
         return Endpoints(self._listener.url, self.cluster.facts.url)
-
-    async def examine(self) -> list[dict[str, str]]:
-        """What `doctor` says of the running platform."""
-        checks = await examine_platform(self._sources, self.cluster, self._artifacts)
-        access = await self._registry_access.examine() + examine_encryption(self.encryption, now=self._clock.now())
-        rights = await self._examine_rights()
-        return [*checks, *(check.document() for check in [*rights, *await self._keeper.examine(), *access])]
-
-    async def find_warnings(self) -> tuple[str, ...]:
-        """What its user should know of an outside cluster at once."""
-        if self.cluster.facts.is_ours:
-            return ()  # whatever is lacking there is in its summary
-        checks = await examine_cluster(self._sources, self.cluster, self._artifacts)
-        return tuple(f"{check.evidence}: {check.next}" for check in checks if check.state != OK)
-
-    async def _examine_rights(self) -> list[Check]:
-        outside = self._settings.outside
-        if outside is None:
-            return []
-        environments, client = self._reconciler.environments, self.cluster.client
-        return await examine_permissions(client, self._pull_secrets, environments, own_namespace=outside.namespace)
 
     async def close(self) -> None:
         """Stop everything, the newest part first."""
@@ -277,30 +252,21 @@ class Platform:
         )
 
     def _make_ci(self) -> Runner:
-        trees = RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch)
-        publication = Publication(self._artifacts.client())
-        commit_run = CommitRun(
-            source=trees,
-            builder=make_services(
-                self._settings.state,
-                self._artifacts.client(),
-                clock=self._clock,
-                platform=self._image_platform,
-                source_url=self._settings.remote or f"{self._settings.url}/git/{self.name}.git",
-            ),
-            publication=publication,
-            recorder=self._timeline,
+        client = self._artifacts.client()
+        services = make_services(
+            self._settings.state,
+            client,
             clock=self._clock,
-            workdir=self._settings.state / "work",
-            parallel=os.cpu_count() or 1,
+            platform=self._image_platform,
+            source_url=self._settings.remote or f"{self._settings.url}/git/{self.name}.git",
         )
-        return Runner(
-            source=trees,
-            commit_run=commit_run,
-            publication=publication,
+        return make_runner(
+            self._settings,
+            RepositoryTrees(self._repository, self._blueprints, branch=self._settings.branch),
+            services,
+            client,
             recorder=self._timeline,
             clock=self._clock,
-            data=self._settings.state / "ci",
             on_report=lambda report: self._delivery.built(report),  # noqa: PLW0108 - the delivery is made after CI
         )
 
@@ -344,6 +310,19 @@ class Platform:
             whole_cluster=self.cluster.facts.is_ours,
         )
 
+    def _make_checkup(self) -> Checkup:
+        return Checkup(
+            sources=self._sources,
+            cluster=self.cluster,
+            artifacts=self._artifacts,
+            registry_access=self._registry_access,
+            keeper=self._keeper,
+            encryption=self.encryption,
+            pull_secrets=self._pull_secrets,
+            outside=self._settings.outside,
+            clock=self._clock,
+        )
+
     def _make_api(self) -> PlatformApi:
         sources, client, nodes = self._sources, self._artifacts.client(), self._image_platform
         runtime = ReconciledRuntime(self._reconciler)
@@ -369,7 +348,7 @@ class Platform:
             metrics=self._metrics,
             output=ServiceOutput(sources, self.cluster.logs),
             guard=Guard(self._secrets.admin_token),
-            examine=self.examine,
+            examine=self.checkup.examine,
         )
 
     async def _artifacts_of(self, environment: str) -> RegistryClient:
