@@ -161,13 +161,7 @@ class Platform:
         )
         self._origin = self._make_origin()
         self._sources = self._make_sources()
-        self._keeper = Keeper(
-            self._artifacts.registry,
-            PlatformEvidence(self._sources, serves=self._artifacts.serves),
-            blueprint=self._sources.blueprint,
-            clock=clock,
-            find_upstream=self._artifacts.upstreams.find_mender,
-        )
+        self._keeper = self._make_keeper()
         self.checkup = self._make_checkup()
         self._listener = self._make_listener()
 
@@ -308,6 +302,15 @@ class Platform:
             commits=Commits(self._repository),
             find_remote=self._origin.find_status,
             whole_cluster=self.cluster.facts.is_ours,
+        )
+
+    def _make_keeper(self) -> Keeper:
+        return Keeper(
+            self._artifacts.registry,
+            PlatformEvidence(self._sources, serves=self._artifacts.serves),
+            blueprint=self._sources.blueprint,
+            clock=self._clock,
+            find_upstream=self._artifacts.upstreams.find_mender,
         )
 
     def _make_checkup(self) -> Checkup:
