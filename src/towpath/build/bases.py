@@ -9,7 +9,6 @@ from towpath.build.host_base import HOST, prepare_host_base
 from towpath.build.host_files import Interpreter
 from towpath.build.image import Base
 from towpath.build.registry import BaseRegistry
-from towpath.build.remote_base import pull_base
 from towpath.build.scratch import scratch_base
 from towpath.oci.platform import Platform
 
@@ -38,6 +37,9 @@ class Bases:
             return scratch_base(platform)
         async with self._locks[name]:
             if name != HOST:
+                # Brings what a registry may answer; most services stand on the host's base or on none.
+                from towpath.build.remote_base import pull_base  # noqa: PLC0415
+
                 return await pull_base(self._registry, self._cache, name, platform)
             base = self._host_base
             if base is None or not self._is_complete(base) or not base.config.platform.matches(platform):

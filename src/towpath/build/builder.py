@@ -29,10 +29,9 @@ from towpath.build.host_files import Interpreter
 from towpath.build.image import Base, BuildRequest, BuiltImage, compose
 from towpath.build.index import BuiltIndex
 from towpath.build.lockfiles import Lock, check_project, find_lock, parse_lock
-from towpath.build.pusher import OnSent, Pusher, ignore_sent
 from towpath.build.recall import Recall
 from towpath.build.recipes import PROJECT_FILE, Recipe, RecipeKind, check_base, choose_recipe
-from towpath.build.registry import BuildRegistry
+from towpath.build.registry import BuildRegistry, OnSent, ignore_sent
 from towpath.oci.digest import Digest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
@@ -74,12 +73,12 @@ class Builder:
         """
         self._cache = LayerCache(cache)
         self._clock = clock
+        self._registry = registry
         self._bases = Bases(self._cache, registry, interpreter=interpreter)
         self._recall = Recall(self._cache, self._bases)
         self._dockerfiles = dockerfiles
         self._dependencies = Dependencies(self._cache, os.environ if environ is None else environ)
         self._assembly = Assembly(self._cache, clock)
-        self._pusher = Pusher(self._cache, registry)
         self._pruned_at = float("-inf")
 
     async def prepare(self, platform: Platform) -> None:
@@ -131,7 +130,10 @@ class Builder:
             RemoteError: the registry cannot be reached or refuses.
             IntegrityError: a cached layer is damaged; it is forgotten, and building again mends it.
         """
-        return await self._pusher.push(image, reference, on_sent=on_sent)
+        # Brings what a registry may answer, and most builds by hand push nothing.
+        from towpath.build.pusher import Pusher  # noqa: PLC0415
+
+        return await Pusher(self._cache, self._registry).push(image, reference, on_sent=on_sent)
 
     def _read(self, request: BuildRequest) -> tuple[Context, Recipe, str]:
         """The service's directory. Blocks."""

@@ -6,25 +6,18 @@ the cache, so that the next service mounts it from there.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from towpath.build.cache import LayerCache
 from towpath.build.image import BuiltImage, LayerBlob
 from towpath.build.index import BuiltIndex
 from towpath.build.parallel import run_all
-from towpath.build.registry import ImageRegistry
+from towpath.build.registry import ImageRegistry, OnSent, ignore_sent
 from towpath.errors import IntegrityError
 from towpath.oci.reference import Reference
 from towpath.ociclient.errors import PullError
 
 _CHUNK_BYTES = 1 << 20
-
-OnSent = Callable[[int], None]
-
-
-def ignore_sent(count: int) -> None:
-    """For those who do not want to know how far a push is."""
-    del count
 
 
 class Pusher:

@@ -9,6 +9,14 @@ from towpath.oci.manifest import Manifest
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
 
+# Who is told that so many more bytes of an image are on their way.
+OnSent = Callable[[int], None]
+
+
+def ignore_sent(count: int) -> None:
+    """For those who do not want to know how far a push is."""
+    del count
+
 
 class RemoteImage(Protocol):
     """An image in a registry, already narrowed to one platform."""

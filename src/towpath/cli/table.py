@@ -4,10 +4,13 @@ So `towpath status` does not pay for the server, and a group costs nothing to li
 """
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
+
+from towpath.cli.loading import uncollected
 
 
 class CommandTable(click.Group):
@@ -37,8 +40,11 @@ class CommandTable(click.Group):
         del ctx
         if cmd_name not in self._table:
             return None
-        module = importlib.import_module(f"{self._package}.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        name = f"{self._package}.{cmd_name.replace('-', '_')}"
+        if name not in sys.modules:
+            with uncollected():
+                importlib.import_module(name)
+        command: click.Command = sys.modules[name].command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.index import BuiltIndex, compose_index
 from towpath.build.parallel import run_all
-from towpath.build.pusher import OnSent, ignore_sent
+from towpath.build.registry import OnSent, ignore_sent
 from towpath.ci.ports import BuildJob
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.platform import Platform

@@ -13,9 +13,8 @@ from towpath.build.bases import Bases
 from towpath.build.cache import LayerCache
 from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.index import BuiltIndex
-from towpath.build.pusher import OnSent, ignore_sent
 from towpath.build.recall import Recall
-from towpath.build.registry import BaseRegistry, RemoteImage
+from towpath.build.registry import BaseRegistry, OnSent, RemoteImage, ignore_sent
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.platform import Platform

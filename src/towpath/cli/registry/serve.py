@@ -1,11 +1,11 @@
 """`towpath registry serve`: a registry on its own, without a platform."""
 
-import gc
 from pathlib import Path
 from typing import Any
 
 import click
 
+from towpath.cli.loading import uncollected
 from towpath.cli.serving_options import (
     ACCESS_LOG,
     ANONYMOUS,
@@ -71,13 +71,10 @@ def command(root: Path, **options: Any) -> None:
     With --tls clients trust DIR/tls/ca.crt; how podman and containerd are told is printed. /metrics is open to every
     robot. Ctrl-C lets requests in flight end, then stops it.
     """
-    # What is imported lives as long as the process: collecting garbage among it costs a tenth of the start.
-    gc.disable()
-    from towpath.server.registrysettings import RegistrySettings  # noqa: PLC0415 - as just said
-    from towpath.server.standalone import run_registry  # noqa: PLC0415 - as just said
+    with uncollected():
+        from towpath.server.registrysettings import RegistrySettings  # noqa: PLC0415 - after --help was answered
+        from towpath.server.standalone import run_registry  # noqa: PLC0415 - likewise
 
-    gc.freeze()
-    gc.enable()
     settings = RegistrySettings(root, **options)
 
     def greet(url: str) -> None:
