@@ -23,6 +23,7 @@ from typing import Any
 from bench.numbers import Table, format_seconds, percentile
 from bench.registry_client import MANIFEST, Payload
 from towpath.http.credentials import SecretChecker, hash_secret
+from towpath.http.pouring import Pieces
 from towpath.http.server import Listener
 from towpath.oci.digest import Digest
 from towpath.registry.accounts import Account, Accounts, Grant, StoredSecret
@@ -236,7 +237,7 @@ class Server:
 
         upload = await self.registry.blobs.start_upload(repository)
         async with upload.lock:
-            await self.registry.blobs.append(upload, pieces())
+            await self.registry.blobs.append(upload, Pieces(pieces()))
             await self.registry.blobs.finish_upload(repository, upload, Digest.of(content))
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from fakes.clock import VirtualClock
 from fakes.registry_model import Entry, Key, Model, Witness
+from towpath.http.pouring import Pieces
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -330,7 +331,7 @@ class Bench:
         async def act() -> None:
             upload = await self.registry.blobs.start_upload(repository)
             async with upload.lock:
-                await self.registry.blobs.append(upload, pieces())
+                await self.registry.blobs.append(upload, Pieces(pieces()))
                 await self.registry.blobs.finish_upload(repository, upload, Digest.of(content))
 
         def explain(refusal: ErrorCode | None, model: Model) -> bool:

@@ -2,7 +2,13 @@
 
 import os
 import tempfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+# From linux/fs.h.
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -25,11 +31,32 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     sync_directory(path.parent)
 
 
-def write_all(descriptor: int, content: bytes) -> None:
+def write_all(descriptor: int, content: bytes | memoryview) -> None:
     """Write everything, in as many pieces as the kernel takes. Raises OSError."""
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def start_writing(descriptor: int, start: int, length: int) -> None:
+    """Have the kernel begin to write this part to the disk, without waiting and without a promise.
+
+    A later fsync then has less to wait for. Where the C library has no such call nothing happens.
+    """
+    call = _find_sync_file_range()
+    if call is not None:
+        call(descriptor, start, length, _SYNC_FILE_RANGE_WRITE)
+
+
+@cache
+def _find_sync_file_range() -> Callable[[int, int, int, int], int] | None:
+    import ctypes  # noqa: PLC0415 - most processes that write files have no need of it
+
+    call: Any = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if call is not None:
+        call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    found: Callable[[int, int, int, int], int] | None = call
+    return found
 
 
 def sync_directory(directory: Path) -> None:

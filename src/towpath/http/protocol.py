@@ -6,10 +6,15 @@ Bodies are bounded where they are read, in `body`.
 """
 
 import asyncio
+from typing import Any, cast
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
+
+from towpath.http.direct import EXTENSION, Direct
+from towpath.http.gathering import GatheringTransport
 
 # 64 KiB: many times what any client sends; cookies and ten long tags in a query fit.
 HEAD_BYTES = 64 * 1024
@@ -37,10 +42,12 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_received = 0
         self._give_up: asyncio.TimerHandle | None = None
         self._leftover: asyncio.TimerHandle | None = None
+        self._application = self.app
+        self._direct: Direct | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects; its first request must begin soon."""
-        super().connection_made(transport)
+        super().connection_made(GatheringTransport(transport, self.loop))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -51,6 +58,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes arrive; those of a head are counted when it is not whole after them."""
+        if self._direct is not None and self._direct.left:
+            data = self._direct.arrive(data)
+            if not self._direct.left:
+                self._end_body()
+            if not data:
+                return
         super().data_received(data)
         if self._give_up is not None:
             self._head_received += len(data)
@@ -65,7 +78,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Its head is whole."""
         self._stop_waiting()
+        transport = cast("GatheringTransport", self.transport)
+        direct = Direct(self._application, transport=transport, flow=self.flow, end_body=self._end_body)
+        self.app = direct.serve
+        if self.scheme == "http":
+            self.scope["extensions"] = cast("dict[str, Any]", {EXTENSION: direct})
         super().on_headers_complete()
+        direct.expect(self.cycle, self._declared_length())
+        self._direct = direct
+
+    def on_body(self, body: bytes) -> None:
+        """The parser has read a part of its body."""
+        if self._direct is not None and self._direct.left:
+            self._direct.arrive(body)
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Its body is whole."""
@@ -77,6 +104,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self.pipeline and self.cycle.more_body:
             self._leftover = self.loop.call_later(LEFTOVER_SECONDS, self.transport.close)
+
+    def _end_body(self) -> None:
+        """The body has come to its end without the parser, which was left in the middle of it."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does, for pipelined requests
+        self.on_message_complete()
+
+    def _declared_length(self) -> int:
+        """How long the body is, where that is declared and it is not to be parsed."""
+        if self.parser.should_upgrade():
+            return 0
+        # The parser has refused lengths that contradict one another, and any beside a transfer encoding.
+        return next((int(value) for name, value in self.headers if name == b"content-length"), 0)
 
     def _await_head(self) -> None:
         self._stop_waiting()

@@ -5,27 +5,40 @@ is compared with the digest; 3. the file is synced; 4. it is renamed to its dige
 row that gives it to the repository is committed. A crash between any two leaves nothing that a start does not sweep.
 """
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
+from typing import Protocol, TypeVar
 
+from towpath.http.direct import Run
+from towpath.http.line import Take
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
-from towpath.registry.errors import DamagedContentError, RegistryError
+from towpath.registry.errors import RegistryError
 from towpath.registry.keeper.quota import QuotaExceededError
 from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import BlobNeededError, Catalog
-from towpath.registry.storage.disk import Disk
-from towpath.registry.storage.files import PIECE_BYTES, BlobFiles, OpenBlob
+from towpath.registry.storage.disk import Disk, translate
+from towpath.registry.storage.files import PIECE_BYTES, BlobFiles
+from towpath.registry.storage.reading import BlobReader
 from towpath.registry.storage.uploads import Upload, Uploads
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # 4 MiB: eight pulls at full speed. Each piece is in memory up to three times on its way to a slow client.
 READING_BYTES = 4 * 1024 * 1024
 # 64 KiB: what a socket takes at once; less would cost more calls and save nothing.
 SMALLEST_PIECE_BYTES = 64 * 1024
+
+
+class Content(Protocol):
+    """What somebody sends."""
+
+    async def pour(self, take: Take, *, run: Run) -> None:
+        """Hand it to `take`, in a worker; what came before a failure has been taken."""
+        ...
 
 
 class Blobs:
@@ -62,46 +75,32 @@ class Blobs:
             raise RegistryError(ErrorCode.BLOB_UNKNOWN, f"blob {digest} is not in {repository}")
         return size
 
-    async def read(self, digest: Digest, *, size: int, start: int, stop: int) -> AsyncGenerator[bytes, None]:
-        """The bytes from `start` up to `stop`, in pieces.
-
-        The first whole read of a blob by this process hashes it on the way; when it turns out damaged, the last piece
-        is held back, so that no client ever has a whole wrong blob.
+    async def open(self, digest: Digest, *, size: int, start: int, stop: int) -> BlobReader:
+        """A transfer of the bytes from `start` up to `stop`, of which the first piece is known to be good.
 
         Raises:
-            DamagedContentError: the file is missing, has another size, or another digest.
+            DamagedContentError: the file is missing, has another size, or, when it is small, another digest.
         """
-        whole = start == 0 and stop == size
-        verify = whole and not self._files.is_verified(digest)
-        hasher = digest.hasher() if verify else None
-        opened: list[OpenBlob] = []
+        reader = translate(partial(BlobReader, self._files, digest, size=size, start=start, stop=stop))
+        if not reader.is_verified:
+            await self._disk.run(reader.begin)
+        return reader
 
-        def work(position: int, length: int) -> bytes:
-            # Opened once: a blob that is removed or replaced meanwhile is still read to its end.
-            if not opened:
-                opened.append(self._files.open(digest, size=size))
-            piece = opened[0].read(position, min(length, stop - position))
-            if not piece and position < stop:
-                raise DamagedContentError(f"blob {digest} is damaged (CutShort): its file ended at {position} bytes")
-            if hasher:
-                hasher.update(piece)
-                if position + len(piece) >= size:
-                    self._files.conclude(digest, hasher, opened[0])
-            return piece
-
-        if start == stop and not verify:
-            return
-        position = start
+    async def read(self, reader: BlobReader) -> AsyncGenerator[bytes, None]:
+        """What is to be transferred, in pieces. Raises DamagedContentError, StorageError."""
+        position = reader.start
         self._readers += 1
         try:
-            while True:
-                piece = await self._disk.run(partial(work, position, self._piece_bytes()))
+            while position < reader.stop:
+                piece = await self.run(partial(reader.read, position, self._piece_bytes()))
                 yield piece
                 position += len(piece)
-                if position >= stop:
-                    return
         finally:
             self._readers -= 1
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Have a worker of the registry move contents. Raises StorageError."""
+        return await self._disk.run(work)
 
     def _piece_bytes(self) -> int:
         """How much a reader takes at once: all readers together stay within a budget, down to a smallest piece."""
@@ -125,45 +124,22 @@ class Blobs:
             raise RegistryError(ErrorCode.BLOB_UPLOAD_UNKNOWN, f"upload {session[:64]} is not known in {repository}")
         return upload
 
-    async def append(self, upload: Upload, pieces: AsyncIterator[bytes]) -> None:
+    async def append(self, upload: Upload, content: Content) -> None:
         """Add what arrives to a session, the caller holding its lock.
 
-        Receiving and writing overlap; at most two pieces of work are in memory. What arrived before a failure of the
-        sender stays, so that the client can go on from there.
+        What arrived before a failure of the sender stays, so that the client can go on from there.
 
         Raises:
             QuotaExceededError: it has become more than there was room for; the session has ended.
         """
-        waiting: list[bytes] = []
-        size, arrived = 0, upload.offset
-        written: asyncio.Task[None] | None = None
         try:
-            async for piece in pieces:
-                waiting.append(piece)
-                size += len(piece)
-                arrived += len(piece)
-                if upload.room:
-                    upload.room.check(arrived)
-                if size >= PIECE_BYTES:
-                    if written:
-                        await written
-                    written = asyncio.create_task(self._disk.run(partial(upload.write, waiting)))
-                    waiting, size = [], 0
+            await content.pour(upload.write, run=self._disk.run)
         except QuotaExceededError:
-            waiting.clear()
-            if written:
-                await asyncio.wait([written])
             await self.cancel_upload(upload)
             raise
         finally:
-            try:
-                if written:
-                    await written
-                if waiting:
-                    await self._disk.run(partial(upload.write, waiting))
-            finally:
-                if upload.ended:
-                    self._uploads.forget(upload)
+            if upload.ended:
+                self._uploads.forget(upload)
 
     async def finish_upload(self, repository: str, upload: Upload, digest: Digest) -> None:
         """Make the session's content a blob of the repository, durably; the caller holds its lock.

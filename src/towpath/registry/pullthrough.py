@@ -19,6 +19,7 @@ from typing import Protocol
 
 from towpath.aio.clock import Clock
 from towpath.errors import RemoteError
+from towpath.http.pouring import Pieces
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
 from towpath.oci.tags import is_immutable
@@ -209,7 +210,7 @@ class PullThrough:
         upload = await blobs.start_upload(repository)
         async with upload.lock:
             try:
-                await blobs.append(upload, pieces)
+                await blobs.append(upload, Pieces(pieces))
                 await blobs.finish_upload(repository, upload, digest)
             except BaseException:
                 if not upload.ended:

@@ -12,6 +12,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towpath.aio.clock import Clock
+from towpath.http.direct import find_direct
 
 _KEY = "towpath.registry.passage"
 # What a client sent as its name or its path is cut: enough to know it by, little to fill a disk with.
@@ -84,6 +85,10 @@ class Measured:
             await self._app(scope, take, give)
         finally:
             passage.seconds = self._clock.monotonic() - started
+            direct = find_direct(scope)
+            if direct:
+                passage.received += direct.received
+                passage.sent += direct.sent
             for observer in self._observers:
                 observer.passed(passage)
 

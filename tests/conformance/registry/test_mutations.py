@@ -66,6 +66,7 @@ class Broken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._broken.request(scope)
+        scope = {**scope, "extensions": {}}  # bodies are to come this way, and no more direct one
         start: Message = {}
         body = b""
 

@@ -149,7 +149,9 @@ async def test_a_large_damaged_file_never_arrives_whole(tmp_path: Path) -> None:
     async with open_api(tmp_path, VirtualClock()) as api:
         blob = await api.push_blob(content)
         stored(api, blob.digest).write_bytes(content[:-1] + b"!")
-        pieces = api.registry.blobs.read(blob.digest, size=blob.size, start=0, stop=blob.size)
+        pieces = api.registry.blobs.read(
+            await api.registry.blobs.open(blob.digest, size=blob.size, start=0, stop=blob.size)
+        )
         assert [len(await anext(pieces)), len(await anext(pieces))] == [PIECE_BYTES, PIECE_BYTES]
         with pytest.raises(DamagedContentError, match="DigestMismatch"):
             await anext(pieces)

@@ -9,6 +9,7 @@ import pytest
 
 from fakes.clock import VirtualClock
 from fakes.registry_api import Api, codes, open_api
+from towpath.http.pouring import Pieces
 from towpath.oci.challenge import parse_challenges
 from towpath.oci.digest import Digest
 from towpath.registry.errors import RegistryError
@@ -160,7 +161,7 @@ async def test_a_sender_that_goes_away_can_go_on(api: Api) -> None:
     location = await start(api)
     upload = await api.registry.blobs.get_upload("lab/app", location.rpartition("/")[2])
     with pytest.raises(ConnectionResetError):
-        await api.registry.blobs.append(upload, broken())
+        await api.registry.blobs.append(upload, Pieces(broken()))
     assert (await api.ask("GET", location)).headers["range"] == "0-3"
     assert (await api.ask("PUT", f"{location}?digest={DIGEST}", CONTENT[4:])).status_code == 201
 
@@ -213,7 +214,7 @@ async def test_a_session_that_is_purged_under_a_request_is_unknown_and_never_beg
         async def go_on() -> None:
             async with found.lock:
                 if last:
-                    await blobs.append(found, pieces(last, 5))
+                    await blobs.append(found, Pieces(pieces(last, 5)))
                 await blobs.finish_upload("lab/app", found, DIGEST)
 
         with pytest.raises(RegistryError, match="abandoned") as refused:

@@ -2,46 +2,55 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from towpath.http.direct import content, find_direct
 from towpath.oci.challenge import DELETE, PULL
 from towpath.oci.errors import ErrorCode
+from towpath.registry.blobs import Blobs
 from towpath.registry.errors import RegistryError
 from towpath.registry.protocol.exchange import API_VERSION, Exchange, answer
+from towpath.registry.storage.reading import BlobReader
 
 _RANGE = re.compile(r"bytes=([0-9]{0,64})-([0-9]{0,64})")
 OCTETS = "application/octet-stream"
 
 
 class BlobResponse(Response):
-    """Sends a blob piece by piece. A damaged blob ends early, so that the client sees a broken transfer."""
+    """Sends a blob, the direct way if there is one. A damaged one ends early: the client sees a broken transfer."""
 
-    def __init__(
-        self, status: int, headers: Mapping[str, str], first: bytes, rest: AsyncGenerator[bytes, None]
-    ) -> None:
+    def __init__(self, status: int, headers: Mapping[str, str], blobs: Blobs, reader: BlobReader) -> None:
         super().__init__(None, status, {**API_VERSION, **headers}, OCTETS)
-        self._first = first
-        self._rest = rest
+        self._blobs = blobs
+        self._reader = reader
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's shape
-        """Send it; the client going away ends it at the next piece."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        reader = self._reader
+        if find_direct(scope):
+            await send(content(reader.fill, start=reader.start, stop=reader.stop, run=self._blobs.run))
+        elif not await self._send_pieces(receive, send):
+            return
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send_pieces(self, receive: Receive, send: Send) -> bool:
+        """Send it piece by piece; False when the client went away."""
         # The server swallows what is sent to nobody, so the disk would be read to the end in vain.
         gone = asyncio.create_task(_wait_until_gone(receive))
         try:
-            async with aclosing(self._rest) as rest:
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await send({"type": "http.response.body", "body": self._first, "more_body": True})
-                async for piece in rest:
+            async with aclosing(self._blobs.read(self._reader)) as pieces:
+                async for piece in pieces:
                     if gone.done():
-                        return
+                        return False
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-                await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
+        return True
 
 
 async def show_blob(exchange: Exchange) -> Response:
@@ -76,10 +85,9 @@ async def read_blob(exchange: Exchange) -> Response:
     headers["Content-Length"] = str(stop - start)
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    pieces = blobs.read(digest, size=size, start=start, stop=stop)
-    # The first piece before the first header: a missing file, or a small damaged one, is a 500 and no broken transfer.
-    first = await anext(pieces, b"")
-    return BlobResponse(200 if part is None else 206, headers, first, pieces)
+    # Before the first header: a missing file, or a small damaged one, is a 500 and no broken transfer.
+    reader = await blobs.open(digest, size=size, start=start, stop=stop)
+    return BlobResponse(200 if part is None else 206, headers, blobs, reader)
 
 
 async def delete_blob(exchange: Exchange) -> Response:

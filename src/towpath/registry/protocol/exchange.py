@@ -1,6 +1,6 @@
 """One request on its way through an endpoint, and the answers that endpoints share."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from towpath.http.body import Patience, stream_body
+from towpath.http.body import Patience
+from towpath.http.pouring import RequestBody
 from towpath.oci.challenge import Scope
 from towpath.oci.digest import Digest, InvalidDigestError
 from towpath.oci.errors import ErrorCode, ErrorEntry, format_errors
@@ -60,9 +61,9 @@ class Exchange:
     on_push: OnPush | None
     patience: Patience
 
-    def body(self, *, limit: int | None = None) -> AsyncIterator[bytes]:
-        """What the client sends, as long as it is not too slow. Raises as `stream_body`."""
-        return stream_body(self.request, limit=limit, patience=self.patience)
+    def body(self, *, limit: int | None = None) -> RequestBody:
+        """What the client sends, as long as it is not too slow."""
+        return RequestBody(self.request, limit=limit, patience=self.patience)
 
     def origin(self) -> Origin:
         """Where this request came from, for who is told of pushes."""

@@ -44,6 +44,10 @@ class OpenBlob:
         """A part of it."""
         return os.pread(self._descriptor, length, start)
 
+    def read_into(self, buffer: memoryview, start: int) -> int:
+        """Fill a buffer from a position on; says how much there was."""
+        return os.preadv(self._descriptor, [buffer], start)
+
 
 class BlobFiles:
     """The blob store of one registry directory."""

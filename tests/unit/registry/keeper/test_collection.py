@@ -254,7 +254,9 @@ async def test_a_pull_that_has_begun_ends_though_the_blob_is_collected_meanwhile
     await push(api, content)
     await api.clock.advance(DAY)
     digest = Digest.of(content)
-    pieces = api.registry.blobs.read(digest, size=len(content), start=0, stop=len(content))
+    pieces = api.registry.blobs.read(
+        await api.registry.blobs.open(digest, size=len(content), start=0, stop=len(content))
+    )
     first = await anext(pieces)
     await collect(api)
     assert (await api.ask("HEAD", f"/v2/lab/app/blobs/{digest}")).status_code == 404
