@@ -1,6 +1,6 @@
 """The raw client of the registry benches: HTTP/1.1 on one kept connection, the same for every server.
 
-It pushes as skopeo and podman do (POST, one PATCH, an empty PUT, the manifest last) and checks what it pulls.
+It pushes as skopeo and podman do (POST, one PATCH, an empty PUT, the manifest last) and counts what it pulls.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 TIMEOUT_SECONDS = 120.0
+BUFFER_BYTES = 256 * 1024
 
 
 class UnexpectedAnswerError(Exception):
@@ -53,6 +54,7 @@ class RawClient:
         self._connection = http.client.HTTPConnection(address, timeout=TIMEOUT_SECONDS)
         self._authorizations = authorizations or {}
         self._headers: dict[str, str] = {}
+        self._buffer = bytearray(BUFFER_BYTES)
 
     def push(self, repository: str, payload: Payload) -> None:
         """Push an image under the tag `latest`."""
@@ -67,9 +69,9 @@ class RawClient:
         self._enter(repository)
         self.read_manifest(repository)
         for digest, content in payload.blobs:
-            received = self._ask("GET", f"/v2/{repository}/blobs/{digest}", expect=200)[0]
-            if len(received) != len(content):
-                raise UnexpectedAnswerError(f"{digest} has {len(received)} bytes, expected {len(content)}")
+            received = self._count(f"/v2/{repository}/blobs/{digest}")
+            if received != len(content):
+                raise UnexpectedAnswerError(f"{digest} has {received} bytes, expected {len(content)}")
 
     def read_manifest(self, repository: str) -> None:
         """Fetch a manifest by its tag."""
@@ -90,6 +92,20 @@ class RawClient:
         location = self._ask("PATCH", location, content, octets, expect=202)[1]
         joint = "&" if "?" in location else "?"
         self._ask("PUT", f"{location}{joint}digest={digest}", b"", expect=201)
+
+    def _count(self, target: str) -> int:
+        """How many bytes a GET answers with. They are received into one small buffer, as a client does that unpacks.
+
+        Memory for a whole layer would cost as much as the transfer, and be measured as the server's.
+        """
+        self._connection.request("GET", target, headers=self._headers)
+        response = self._connection.getresponse()
+        if response.status != 200:
+            raise UnexpectedAnswerError(f"GET {target}: {response.status}, expected 200: {response.read(200)!r}")
+        received = 0
+        while arrived := response.readinto(self._buffer):
+            received += arrived
+        return received
 
     def _ask(
         self,
