@@ -5,37 +5,23 @@
 1. List the tree.
 2. Refuse names that leave it.
 3. Make the directories; none may exist, so none can be a link.
-4. Stream each blob into a file made anew; no path runs over a link, because its directories were made in step 3.
+4. Stream each blob into a file made anew (`blobs`); no path runs over a link: its directories were made in step 3.
 5. Judge the links where they stand.
 6. On any failure, remove what was written.
 """
 
-import asyncio
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.errors import IntegrityError, UserError
+from towpath.errors import UserError
 from towpath.source import git
-
-# 256 KiB: a few pipe buffers; memory stays flat whatever the size of a file.
-_CHUNK_BYTES = 256 * 1024
-_SYMLINK, _SUBMODULE, _EXECUTABLE = "120000", "160000", "100755"
+from towpath.source.blobs import SUBMODULE, SYMLINK, TreeEntry, write_blobs
 
 
 class UnsafeTreeError(UserError):
     """A tree has a name or a link that leads out of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
-    """One file of a tree."""
-
-    mode: str
-    id: str
-    path: str
 
 
 async def list_tree(repository: Path, tree: str) -> list[TreeEntry]:
@@ -71,8 +57,8 @@ async def export_tree(repository: Path, tree: str, destination: Path, *, strict:
     existed = destination.exists()
     try:
         _make_directories(entries, destination)
-        await _write_blobs(repository, entries, destination)
-        _tame_links([entry.path for entry in entries if entry.mode == _SYMLINK], destination, strict=strict)
+        await write_blobs(repository, entries, destination)
+        _tame_links([entry.path for entry in entries if entry.mode == SYMLINK], destination, strict=strict)
     except BaseException:
         shutil.rmtree(destination, ignore_errors=True)
         if existed:
@@ -87,57 +73,12 @@ def _make_directories(entries: Sequence[TreeEntry], destination: Path) -> None:
         parts = entry.path.split("/")
         if any(part in {"", ".", ".."} or part.lower() == ".git" for part in parts):
             raise UnsafeTreeError(f"{entry.path} cannot be exported (UnsafePath): a name in it leads out of the tree")
-        depth = len(parts) + (entry.mode == _SUBMODULE)
+        depth = len(parts) + (entry.mode == SUBMODULE)
         for length in range(1, depth):
             directory = "/".join(parts[:length])
             if directory not in made:
                 made.add(directory)
                 (destination / directory).mkdir()
-
-
-async def _write_blobs(repository: Path, entries: Sequence[TreeEntry], destination: Path) -> None:
-    blobs = [entry for entry in entries if entry.mode != _SUBMODULE]
-    if not blobs:
-        return
-    child = await git.spawn(repository, "cat-file", "--batch")
-    asking = asyncio.create_task(_ask(child, blobs))
-    try:
-        for entry in blobs:
-            await _write_blob(child.stdout, entry, destination)
-        await asking
-    finally:
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        await asyncio.shield(child.stop())
-
-
-async def _ask(child: git.Child, blobs: Sequence[TreeEntry]) -> None:
-    for start in range(0, len(blobs), 500):  # 500 ids fill half a pipe
-        await child.feed("".join(f"{entry.id}\n" for entry in blobs[start : start + 500]).encode())
-
-
-async def _write_blob(stdout: asyncio.StreamReader, entry: TreeEntry, destination: Path) -> None:
-    header = (await stdout.readline()).decode().split()
-    if len(header) != 3 or header[1] != "blob":
-        raise IntegrityError(f"{entry.path} could not be read (MissingObject): blob {entry.id} is not there")
-    size = int(header[2])
-    target = destination / entry.path
-    if entry.mode == _SYMLINK:
-        target.symlink_to(os.fsdecode(await stdout.readexactly(size)))
-    else:
-        mode = 0o777 if entry.mode == _EXECUTABLE else 0o666
-        await _copy(stdout, size, os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
-    await stdout.readexactly(1)  # the newline after each object
-
-
-async def _copy(stdout: asyncio.StreamReader, size: int, descriptor: int) -> None:
-    with os.fdopen(descriptor, "wb") as file:
-        while size:
-            chunk = await stdout.read(min(size, _CHUNK_BYTES))
-            if not chunk:
-                raise IntegrityError("a blob could not be read (Truncated): git ended in the middle of it")
-            file.write(chunk)
-            size -= len(chunk)
 
 
 def _tame_links(paths: Sequence[str], destination: Path, *, strict: bool) -> None:
