@@ -23,7 +23,8 @@ deletes gave the same on the embedded cluster and on kube-apiserver: each answer
 whether a write gives a new one. Left out of the comparison: uids, times, addresses, and the wording of refusals. Left
 out of the operations: deletes that wait for dependents or orphan them, since nothing collects garbage there (the
 contract has them, under *deleting*). What differed once and was mended stands under *found*. One difference stays: a
-Secret that is applied again with a null value in its `data` gets a new version of kube-apiserver, and none here.
+null among the bytes of a Secret's `data` or a ConfigMap's `binaryData`, written again, gives a new version of
+kube-apiserver where its cache has the object already, and none before that; here it never does.
 """
 
 ORACLE = """
