@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from fakes.clock import START
 from fakes.standalone_registry import PATIENCE_SECONDS, TOWPATH, StandaloneRegistry, serve_alone
+from towpath.aio.clock import SystemClock
 from towpath.http.certificates import ensure_certificates
+
+# Clients here check certificates by the real time.
+NOW = SystemClock().now()
 
 
 def push_blob(registry: StandaloneRegistry, login: tuple[str, str], content: bytes, repository: str = "lab/app") -> str:
@@ -171,7 +174,7 @@ def test_what_is_opened_may_be_pulled_by_everybody(tmp_path: Path) -> None:
 
 
 def test_it_speaks_tls_with_a_given_certificate(tmp_path: Path) -> None:
-    files = ensure_certificates(tmp_path / "tls", names=["127.0.0.1"], now=START)
+    files = ensure_certificates(tmp_path / "tls", names=["127.0.0.1"], now=NOW)
     options = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
     with serve_alone(tmp_path / "registry", *options) as registry:
         assert registry.url.startswith("https://")

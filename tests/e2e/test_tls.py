@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from fakes.clock import START
 from fakes.platform import LivePlatform, basic
+from towpath.aio.clock import SystemClock
 from towpath.http.certificates import ensure_certificates
+
+# Clients here check certificates by the real time.
+NOW = SystemClock().now()
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +59,8 @@ def test_clear_text_is_not_answered(lab: LivePlatform) -> None:
 
 
 def test_a_given_certificate_is_served_and_its_renewal_too(tmp_path: Path) -> None:
-    files = ensure_certificates(tmp_path / "given", names=["127.0.0.1"], now=START)
-    newer = ensure_certificates(tmp_path / "newer", names=["127.0.0.1"], now=START, authority=tmp_path / "given")
+    files = ensure_certificates(tmp_path / "given", names=["127.0.0.1"], now=NOW)
+    newer = ensure_certificates(tmp_path / "newer", names=["127.0.0.1"], now=NOW, authority=tmp_path / "given")
     with LivePlatform(tmp_path / "lab") as platform:
         platform.root.parent.mkdir()
         platform.write_lab()

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from fakes.clock import START
 from fakes.foreign import require, run, tar_of
 from fakes.layout import write_layout
 from fakes.platform import LivePlatform, is_healthy
 from fakes.standalone_registry import StandaloneRegistry, serve_alone
+from towpath.aio.clock import SystemClock
 from towpath.http.certificates import Certificates, ensure_certificates
 
+# Clients here check certificates by the real time.
+NOW = SystemClock().now()
 pytestmark = pytest.mark.judge
 
 
@@ -27,7 +29,7 @@ def layout(tmp_path: Path) -> Path:
 @pytest.fixture
 def files(tmp_path: Path) -> Certificates:
     """A certificate, and beside it the directory in which containers' tools look for its authority."""
-    made = ensure_certificates(tmp_path / "tls", names=["127.0.0.1"], now=START)
+    made = ensure_certificates(tmp_path / "tls", names=["127.0.0.1"], now=NOW)
     (tmp_path / "certs.d").mkdir()
     (tmp_path / "certs.d" / "ca.crt").write_bytes(made.authority_bytes())
     return made

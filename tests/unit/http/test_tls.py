@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from fakes.clock import START
+from towpath.aio.clock import SystemClock
 from towpath.http.certificates import SERVING_DAYS, Certificates, ensure_certificates
 from towpath.http.server import Listener
 from towpath.http.tls import ServerCertificate, find_expiry, find_mismatch
 
+# Clients here check certificates by the real time.
+NOW = SystemClock().now()
 DAY = 86_400.0
 
 
@@ -26,7 +28,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 def make(directory: Path, name: str) -> Certificates:
     return ensure_certificates(
-        directory / name, names=["127.0.0.1", "localhost", f"{name}.test"], now=START, authority=directory / "ca"
+        directory / name, names=["127.0.0.1", "localhost", f"{name}.test"], now=NOW, authority=directory / "ca"
     )
 
 

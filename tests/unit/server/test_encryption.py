@@ -6,21 +6,24 @@ from typing import Any
 
 import pytest
 
-from fakes.clock import START
+from towpath.aio.clock import SystemClock
 from towpath.config import OutsideCluster, Settings
 from towpath.errors import UserError
 from towpath.http.certificates import ensure_certificates
 from towpath.http.tls import ServerCertificate, find_mismatch
 from towpath.server.encryption import Encryption, examine_encryption, prepare_encryption
 
+# Clients here check certificates by the real time.
+NOW = SystemClock().now()
+
 
 def prepare(root: Path, **options: Any) -> Encryption | None:
-    return prepare_encryption(Settings(root, **options), now=START)
+    return prepare_encryption(Settings(root, **options), now=NOW)
 
 
 def given(tmp_path: Path, name: str = "registry.lan") -> dict[str, Path]:
     """The options that name a certificate for `name` alone."""
-    made = ensure_certificates(tmp_path / "given", names=[name], now=START)
+    made = ensure_certificates(tmp_path / "given", names=[name], now=NOW)
     return {"tls_certificate": made.certificate, "tls_key": made.key}
 
 
@@ -115,7 +118,7 @@ def test_our_registry_is_asked_over_tls_and_others_as_before(tmp_path: Path) -> 
 def test_doctor_tells_of_the_certificate(tmp_path: Path) -> None:
     made = prepare(tmp_path, tls=True)
     assert made is not None
-    assert examine_encryption(None, now=START) == []
+    assert examine_encryption(None, now=NOW) == []
     made.certificate.unlink()
-    (check,) = examine_encryption(made, now=START)
+    (check,) = examine_encryption(made, now=NOW)
     assert (check.check, check.state) == ("certificate", "warning")
