@@ -104,8 +104,13 @@ class Direct:
         async def give(message: Message) -> None:
             if message["type"] == CONTENT:
                 await self._send_content(message["fill"], message["start"], message["stop"], run=message["run"])
+            elif message["type"] == "http.response.start":
+                if _has_length(message):
+                    self._transport.hold_next()
+                await send(message)
             else:
                 await send(message)
+                self._transport.flush()
 
         await self._app(scope, self._receive, give)
 
@@ -192,6 +197,11 @@ class Direct:
     def _abort(self) -> None:
         self._transport.abort()
         self._cycle.disconnected = True
+
+
+def _has_length(message: Message) -> bool:
+    """Whether the body is known already and follows at once; a stream's head must not wait for its first piece."""
+    return any(name == b"content-length" for name, _ in message.get("headers", ()))
 
 
 def content(fill: Fill, *, start: int, stop: int, run: Run) -> Message:

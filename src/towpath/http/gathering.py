@@ -1,8 +1,7 @@
-"""A transport that sends the small writes of one turn of the event loop together.
+"""A transport that sends the head of an answer together with what follows it.
 
-uvicorn writes the head of an answer and its body apart: two system calls, two packets, and a client that is woken for
-a head without a body. A small write is held until the next one, or until the loop's turn ends; a large one is never
-copied.
+uvicorn writes them apart: two system calls, two packets, and a client that is woken for a head without a body. Whoever
+knows that a body follows at once has the head held back; a large body is never copied for it.
 """
 
 import asyncio
@@ -15,24 +14,30 @@ SMALL_BYTES = 64 * 1024
 class GatheringTransport(asyncio.Transport):
     """A transport around another one; what is not about writing is passed on."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport) -> None:
         """Wrap the transport of one connection."""
         super().__init__()
         self._transport = transport
-        self._loop = loop
+        self._is_holding = False
         self._held = b""
 
+    def hold_next(self) -> None:
+        """Hold the next write until the one after it, or `flush`."""
+        self._is_holding = True
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send what is held, and this; a small write that finds nothing held is held."""
-        held, self._held = self._held, b""
-        if len(data) > SMALL_BYTES:
-            self._transport.write(held)
+        """Send what is held, and this."""
+        if self._is_holding:
+            self._is_holding = False
+            self._held += data
+        elif not self._held:
             self._transport.write(data)
-        elif held:
-            self._transport.write(held + bytes(data))
-        elif data:
-            self._held = bytes(data)
-            self._loop.call_soon(self.flush)
+        elif len(data) <= SMALL_BYTES:
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
+        else:
+            self.flush()
+            self._transport.write(data)
 
     def flush(self) -> None:
         """Send what is held."""

@@ -40,6 +40,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = head_bytes
         self._head_seconds = head_seconds
         self._head_received = 0
+        self._is_in_head = False
         self._give_up: asyncio.TimerHandle | None = None
         self._leftover: asyncio.TimerHandle | None = None
         self._application = self.app
@@ -47,7 +48,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects; its first request must begin soon."""
-        super().connection_made(GatheringTransport(transport, self.loop))
+        super().connection_made(GatheringTransport(transport))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -65,6 +66,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if not data:
                 return
         super().data_received(data)
+        if self._is_in_head and self._give_up is None:
+            self._await_head()
         if self._give_up is not None:
             self._head_received += len(data)
             if self._head_received > self._head_bytes:
@@ -73,10 +76,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._await_head()
+        # Most heads are whole with the bytes that they begin in, and never waited for.
+        self._is_in_head = True
 
     def on_headers_complete(self) -> None:
         """Its head is whole."""
+        self._is_in_head = False
         self._stop_waiting()
         transport = cast("GatheringTransport", self.transport)
         direct = Direct(self._application, transport=transport, flow=self.flow, end_body=self._end_body)

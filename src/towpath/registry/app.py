@@ -5,13 +5,12 @@ first, so that someone without credentials learns nothing, not even which paths 
 """
 
 import logging
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router, request_response
+from starlette.routing import Route, Router
 
 from towpath.aio.clock import Clock, SystemClock
 from towpath.http.body import BodyInterruptedError, BodyTooLargeError, BodyTooSlowError, Patience
@@ -24,6 +23,7 @@ from towpath.registry.errors import DamagedContentError, RegistryError, StorageE
 from towpath.registry.protocol.exchange import Exchange, OnPush, answer_error
 from towpath.registry.protocol.paths import Match, find_match
 from towpath.registry.protocol.upstream import ask_upstream
+from towpath.registry.routes import Below, Served
 from towpath.registry.service import Registry
 from towpath.registry.token_endpoint import TokenEndpoint
 from towpath.registry.tokens import TokenSigner
@@ -64,19 +64,9 @@ def create_registry_app(
     signer = TokenSigner(key=token_key or secrets.token_bytes(32), clock=clock)
     access = Access(accounts, signer, on_refusal=tell_refusal)
     front = _Front(registry, access, on_push, patience or Patience(), clock)
-    token = Measured(request_response(front.token), observers, clock=clock)
-    distribution = Measured(request_response(front.distribution), observers, clock=clock)
-    below = Route("/v2/{path:path}", distribution)
-    # A path may hold line ends, which Starlette's own pattern would send away without a look at who asks.
-    below.path_regex = re.compile(below.path_regex.pattern, re.DOTALL)
-    return Router(
-        routes=[
-            Route("/token", token, methods=["GET", "POST"]),
-            # Of any method: the ones that are not supported are refused in the specification's form, too.
-            Route("/v2", distribution),
-            below,
-        ]
-    )
+    distribution = Measured(Served(front.distribution), observers, clock=clock)
+    token = Measured(Served(front.token), observers, clock=clock)
+    return Router(routes=[Below(distribution), Route("/token", token, methods=["GET", "POST"])])
 
 
 class _Front:

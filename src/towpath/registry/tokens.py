@@ -21,6 +21,8 @@ from towpath.registry.accounts import Login
 TOKEN_SECONDS = 600
 # Ninety days: `docker login` keeps a refresh token instead of the password; it ends with its secret, if that is sooner.
 REFRESH_SECONDS = 90 * 86_400
+# 1024: a client sends its token with each request of a push or a pull; some 500 KiB at most.
+REMEMBERED = 1024
 ACCESS = "access"
 REFRESH = "refresh"
 
@@ -34,6 +36,15 @@ class TokenClaims:
     scopes: tuple[Scope, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """A token whose signature was found good, which does not change; `expires_at` is wall time."""
+
+    claims: TokenClaims
+    use: str
+    expires_at: float
+
+
 class ExpiredTokenError(Exception):
     """Internal: the token was valid once."""
 
@@ -45,6 +56,7 @@ class TokenSigner:
         """`key` is random and at least 32 bytes."""
         self._key = key
         self._clock = clock
+        self._known: dict[str, _Statement] = {}
 
     def sign(self, login: Login, scopes: Iterable[Scope]) -> str:
         """A token for requests, valid for `TOKEN_SECONDS`."""
@@ -56,6 +68,14 @@ class TokenSigner:
 
     def read(self, token: str, *, use: str = ACCESS) -> TokenClaims | None:
         """What a token says; None when it was not made here, or for another use. Raises ExpiredTokenError."""
+        statement = self._known.get(token) or self._verify(token)
+        if statement is None or statement.use != use:
+            return None
+        if self._clock.now() >= statement.expires_at:
+            raise ExpiredTokenError
+        return statement.claims
+
+    def _verify(self, token: str) -> "_Statement | None":
         encoded, _, signature = token.partition(".")
         try:
             payload = _decode(encoded)
@@ -63,12 +83,12 @@ class TokenSigner:
                 return None
         except (binascii.Error, ValueError):
             return None
-        claims = orjson.loads(payload)
-        if claims["use"] != use:
-            return None
-        if self._clock.now() >= claims["exp"]:
-            raise ExpiredTokenError
-        return TokenClaims(claims["sub"], claims["sid"], tuple(Scope.parse(scope) for scope in claims["scopes"]))
+        said = orjson.loads(payload)
+        claims = TokenClaims(said["sub"], said["sid"], tuple(Scope.parse(scope) for scope in said["scopes"]))
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[token] = statement = _Statement(claims, said["use"], said["exp"])
+        return statement
 
     def _sign(self, login: Login, use: str, seconds: int, scopes: Iterable[Scope]) -> str:
         claims = {
