@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from towpath.cli.main import towpath
+from towpath.cli.commands import towpath
 
 TARGET = Path(__file__).parent.parent / "docs" / "commands.md"
 WIDTH = 110
@@ -37,7 +37,9 @@ A repository elsewhere is followed with `towpath up --remote`: [credentials and 
 
 def document() -> str:
     """The whole text."""
-    root = click.Context(towpath, info_name="towpath", terminal_width=WIDTH, max_content_width=WIDTH)
+    root = click.Context(
+        towpath, info_name="towpath", terminal_width=WIDTH, max_content_width=WIDTH, **towpath.context_settings
+    )
     return "\n".join([HEAD, *_sections(root, towpath)])
 
 

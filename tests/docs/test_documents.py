@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from towpath.cli.main import COMMANDS, towpath
+from towpath.cli.commands import COMMANDS, towpath
 from towpath.errors import TowpathError
 
 ROOT = Path(__file__).parent.parent.parent

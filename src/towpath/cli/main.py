@@ -1,67 +1,16 @@
 """The entry point: finds the command, runs it, and turns errors into text and exit codes.
 
-Commands are imported when they are called (`table`). Exit codes are those of `errors`; 130 after Ctrl-C.
+What git asks at each push is answered here (`gitquestion`): the command line with its options takes longer to load than
+the answer takes. Exit codes are those of `errors`; 130 after Ctrl-C.
 """
 
 import os
 import sys
 from typing import Any
 
-import click
-
-from towpath import __version__
-from towpath.cli.table import CommandTable
 from towpath.errors import TowpathError
 
 INTERRUPTED = 130
-
-# In the order of a user's day.
-COMMANDS = {
-    "init": "Write a new platform repository.",
-    "up": "Run the platform.",
-    "serve": "Run the platform on a Kubernetes, for good, with the least rights.",
-    "manifest": "Print what a Kubernetes needs to run the platform.",
-    "demo": "Run the whole loop on a scaffolded repository.",
-    "build": "Build the images of services, here.",
-    "status": "What runs where: version, health, sync.",
-    "history": "Releases, promotions and rollbacks; --timeline for the waterfall.",
-    "where": "Where a commit runs.",
-    "events": "What happened, newest last.",
-    "logs": "The output of a service.",
-    "diff": "What differs between Git and the runtime.",
-    "explain": "Why something is not synced or not healthy.",
-    "promote": "Move a verified version into an environment.",
-    "rollback": "Restore the last good release of an environment.",
-    "hold": "Pause, or resume, automation for an environment.",
-    "reconcile": "Compare an environment with Git at once.",
-    "registry": "Look after the platform's registry.",
-    "robot": "Accounts for machines that use the registry.",
-    "secrets": "List and rotate the pull secrets of environments.",
-    "mirror": "Copy releases to or from an outside registry.",
-    "verify": "Check who built an image from what.",
-    "keys": "Make and list the keys that sign images.",
-    "doctor": "Check the machine and the platform.",
-    "webhook": "Print what to enter in a forge's webhook settings.",
-    "kubeconfig": "Print the file that kubectl needs.",
-    "completion": "Print the completion script of your shell.",
-    "git-credential": "Answer git's question for credentials (for git, not for people).",
-}
-
-
-@click.group(
-    cls=CommandTable,
-    package="towpath.cli",
-    table=COMMANDS,
-    hidden_commands=frozenset({"git-credential"}),
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-@click.version_option(__version__, prog_name="towpath", message="%(prog)s %(version)s")
-def towpath() -> None:
-    """A GitOps platform in one process: build, promote, reconcile, observe, recover.
-
-    Exit codes: 0 done, 1 a bug or an unexpected failure, 2 wrong input, 3 refused by the gate or a check, 4 not found,
-    5 conflict, 6 a peer failed or is unreachable, 7 corrupt data, 130 interrupted.
-    """
 
 
 def run(arguments: list[str] | None = None) -> None:
@@ -72,18 +21,43 @@ def run(arguments: list[str] | None = None) -> None:
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     try:
-        result: Any = towpath.main(arguments, prog_name="towpath", standalone_mode=False)
+        if arguments[:1] == ["git-credential"] and _answer_git(arguments):
+            return 0
+        return _run_command(arguments)
     except TowpathError as error:
-        click.echo(f"towpath: {error.diagnostics()}", err=True)
+        print(f"towpath: {error.diagnostics()}", file=sys.stderr)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("towpath: interrupted", err=True)
+    except KeyboardInterrupt:
+        print("towpath: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has gone; Python must not try to flush into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _answer_git(arguments: list[str]) -> bool:
+    """Whether it was git that asked."""
+    from towpath.cli.gitquestion import find_question  # noqa: PLC0415 - for this one command
+
+    question = find_question(arguments)
+    if question is None:
+        return False
+    sys.stdout.write(question.answer(sys.stdin.read()))
+    sys.stdout.flush()
+    return True
+
+
+def _run_command(arguments: list[str]) -> int:
+    import click  # noqa: PLC0415 - see the head
+
+    from towpath.cli.commands import towpath  # noqa: PLC0415 - see the head
+
+    try:
+        result: Any = towpath.main(arguments, prog_name="towpath", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     return result if isinstance(result, int) else 0

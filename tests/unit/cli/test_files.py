@@ -118,10 +118,32 @@ def test_git_gets_the_platforms_password_for_the_platform_alone(
         (url.removeprefix("http://"), f"username=towpath\npassword={platform.token}\n"),
         ("github.com", ""),
     ):
-        monkeypatch.setattr("sys.stdin", Asked(f"protocol=http\nhost={host}\n\n"))
-        assert type_("git-credential", "get").out == expected
+        # As git types it, and as a person may.
+        for typed in (("get",), ("-C", str(platform.root), "get"), ("get", "-C", str(platform.root))):
+            monkeypatch.setattr("sys.stdin", Asked(f"protocol=http\nhost={host}\n\n"))
+            assert type_("git-credential", *typed).out == expected
     monkeypatch.setattr("sys.stdin", Asked("protocol=http\n\n"))
     assert type_("git-credential", "store").out == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [(["-C", "/nowhere", "get"], 2), (["--colour"], 2), ([], 2), (["get", "more"], 2), (["--help"], 0)],
+)
+def test_a_question_that_git_does_not_ask_is_for_the_command_line(
+    type_: Callable[..., Any], typed: list[str], code: int
+) -> None:
+    assert type_("git-credential", *typed).code == code
+
+
+def test_what_git_says_wrong_is_told_and_ends_with_2(
+    platform: CannedPlatform, type_: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Asked("protocol\n\n"))
+    said = type_("git-credential", "-C", str(platform.root), "get")
+
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("towpath: credential request is malformed")
 
 
 def test_git_is_left_to_its_other_helpers_where_nothing_runs(

@@ -10,7 +10,8 @@ import pytest
 
 from fakes.canned_platform import CannedPlatform
 from towpath import __version__
-from towpath.cli.main import COMMANDS, main
+from towpath.cli.commands import COMMANDS
+from towpath.cli.main import main
 from towpath.server.runfile import RunInfo, write_run_info
 
 NEED_A_PLATFORM = (
