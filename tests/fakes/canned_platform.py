@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from towpath.server import credentials
-from towpath.server.runfile import RunInfo, remove_run_info, write_run_info
+from towpath.server.credentialfile import load_or_create
+from towpath.server.runfile import RunInfo
+from towpath.server.running import remove_run_info, write_run_info
 
 
 class CannedPlatform:
@@ -31,7 +32,7 @@ class CannedPlatform:
         self.answers: dict[str, Any] = {}
         self.statuses: dict[str, int] = {}
         self.asked: list[tuple[str, dict[str, str], Any]] = []
-        self.token = credentials.load_or_create(self.state).admin_token
+        self.token = load_or_create(self.state).admin_token
 
     def answer(self, path: str, document: Any, *, status: int = 200) -> None:
         """Answer a path with a document."""

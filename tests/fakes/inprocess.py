@@ -12,9 +12,9 @@ from fakes.lab import lab_files
 from fakes.platform import PATIENCE_SECONDS, free_ports
 from fakes.worktree import Worktree
 from towpath.aio.clock import Clock, SystemClock
-from towpath.config import Settings
 from towpath.server import credentials
 from towpath.server.platform import Endpoints, Platform
+from towpath.server.settings import Settings
 
 
 class InProcess:

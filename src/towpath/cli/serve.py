@@ -9,10 +9,11 @@ import click
 from towpath.cli.directory import directory_option
 from towpath.cli.platform_options import kubeconfig_option, platform_options
 from towpath.cli.worktree import declared_branch, declared_port
-from towpath.config import DEFAULT_NAMESPACE, OutsideCluster, Settings
+from towpath.config import DEFAULT_NAMESPACE
 from towpath.errors import UserError
 from towpath.kubeclient.target import SERVICE_ACCOUNT_DIRECTORY
 from towpath.server.lifecycle import Running, run_platform
+from towpath.server.settings import OutsideCluster, Settings
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from towpath.cli.directory import directory_option
 from towpath.cli.platform_options import PORTS, kubeconfig_option, platform_options
 from towpath.cli.serving_options import describe_git, describe_trust
 from towpath.cli.worktree import declared_branch, declared_port
-from towpath.config import DEFAULT_KUBE_PORT, OutsideCluster, Settings, find_root
+from towpath.config import DEFAULT_KUBE_PORT, find_root
 from towpath.errors import UserError
 from towpath.server.lifecycle import Running, run_platform
+from towpath.server.settings import OutsideCluster, Settings
 
 
 @click.command("up")

@@ -7,7 +7,6 @@ keeper, the registry's access). Nothing here changes anything.
 from dataclasses import dataclass
 
 from towpath.aio.clock import Clock
-from towpath.config import OutsideCluster
 from towpath.observe.sources import Sources
 from towpath.reconcile.ports import ResourceClient
 from towpath.server.artifacts import Artifacts
@@ -19,6 +18,7 @@ from towpath.server.permissions import examine_permissions
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.registryaccess import RegistryAccess
 from towpath.server.runtime import Cluster
+from towpath.server.settings import OutsideCluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

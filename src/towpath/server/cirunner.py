@@ -9,8 +9,8 @@ from towpath.ci.publication import Publication
 from towpath.ci.report import CiReport
 from towpath.ci.run import CommitRun
 from towpath.ci.runner import Runner
-from towpath.config import Settings
 from towpath.ociclient.client import RegistryClient
+from towpath.server.settings import Settings
 
 
 def make_runner(

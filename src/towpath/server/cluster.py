@@ -20,7 +20,6 @@ from towpath.cluster.node.registration import local_node_name
 from towpath.cluster.node.sandbox.isolation import SANDBOX_HINT
 from towpath.cluster.node.settings import NodeSettings
 from towpath.cluster.tokens import ServiceAccountTokens
-from towpath.config import Settings
 from towpath.http.certificates import ensure_certificates
 from towpath.http.server import Listener
 from towpath.kube.schema import Schema
@@ -29,6 +28,7 @@ from towpath.server.credentials import Credentials
 from towpath.server.doctor import OK, PROBLEM, WARNING, Check
 from towpath.server.identifiers import new_uid, random_suffix
 from towpath.server.runtime import RuntimeFacts
+from towpath.server.settings import Settings
 
 
 class EmbeddedCluster:

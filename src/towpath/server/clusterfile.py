@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from towpath.aio.files import write_durably
-from towpath.config import OutsideCluster, Settings
 from towpath.errors import TowpathError, UserError
 from towpath.kubeclient.kubeconfig import KubeconfigError
 from towpath.kubeclient.target import load_target
+from towpath.server.settings import OutsideCluster, Settings
 
 CLUSTER_FILE = "cluster.json"
 FORMAT = 1

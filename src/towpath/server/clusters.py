@@ -6,11 +6,11 @@ Each is imported when it is chosen: a platform on an outside cluster carries no 
 import ssl
 
 from towpath.aio.clock import Clock
-from towpath.config import Settings
 from towpath.oci.platform import Platform
 from towpath.reconcile.parts import Settings as ReconcileSettings
 from towpath.server.credentials import Credentials
 from towpath.server.runtime import Cluster
+from towpath.server.settings import Settings
 
 
 def make_cluster(

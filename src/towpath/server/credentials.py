@@ -1,15 +1,13 @@
 """The platform's own secrets: made once, kept in `credentials.json` (mode 0600), never printed and never in argv.
 
-One admin token opens Git, the registry and the API. What namespaces pull with stands in `pullaccounts`.
+One admin token opens Git, the registry and the API. What namespaces pull with stands in `pullaccounts`. Making and
+writing them: `credentialfile`; most commands only read.
 """
 
-import hmac
 import json
-import secrets
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from towpath.aio.files import write_durably
 from towpath.errors import UserError
 
 FILE = "credentials.json"
@@ -27,25 +25,11 @@ class Credentials:
 
     def webhook_secret_of(self, provider: str) -> str:
         """What a forge signs its webhooks with: another one for each, since some send it along in clear."""
-        return hmac.digest(self.webhook_secret.encode(), provider.encode(), "sha256").hex()
+        return _derive(self.webhook_secret, provider).hex()
 
     def registry_token_key(self) -> bytes:
         """What the registry's tokens are signed with: the same after a restart, so that logins outlast it."""
-        return hmac.digest(self.signing_key.encode(), b"registry tokens", "sha256")
-
-
-def load_or_create(state: Path) -> Credentials:
-    """The platform's credentials; made at the first call.
-
-    Raises:
-        UserError: the file is damaged or of another version.
-    """
-    path = state / FILE
-    if path.exists():
-        return read(state)
-    made = Credentials(secrets.token_urlsafe(32), secrets.token_urlsafe(32), secrets.token_urlsafe(32))
-    save(state, made)
-    return made
+        return _derive(self.signing_key, "registry tokens")
 
 
 def read(state: Path) -> Credentials:
@@ -74,7 +58,7 @@ def read(state: Path) -> Credentials:
         ) from error
 
 
-def save(state: Path, credentials: Credentials) -> None:
-    """Write the file, readable by its owner alone."""
-    document = {"version": FORMAT, **asdict(credentials)}
-    write_durably(state / FILE, json.dumps(document, indent=2).encode() + b"\n", mode=0o600)
+def _derive(secret: str, purpose: str) -> bytes:
+    import hmac  # noqa: PLC0415 - brings OpenSSL, and what commands read is a token
+
+    return hmac.digest(secret.encode(), purpose.encode(), "sha256")

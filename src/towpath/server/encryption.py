@@ -9,7 +9,6 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.config import Settings
 from towpath.errors import UserError
 from towpath.http.hosts import is_loopback_host, split_port
 from towpath.http.tls import ServerCertificate, find_expiry, find_mismatch
@@ -17,6 +16,7 @@ from towpath.server.accesschecks import judge_certificate
 from towpath.server.authorities import trusting
 from towpath.server.doctor import WARNING, Check
 from towpath.server.owncertificate import ensure_own_certificate
+from towpath.server.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from pathlib import Path
 from towpath import __version__
 from towpath.aio.children import finish_starts, watch_children_cheaply
 from towpath.aio.clock import SystemClock
-from towpath.config import Settings
 from towpath.errors import TowpathError
 from towpath.server.allocation import keep_memory_small
 from towpath.server.clusterfile import explain_remembered, recall_cluster, remember_cluster
 from towpath.server.remotefile import recall_remote
-from towpath.server.runfile import Lock, RunInfo, remove_run_info, write_run_info
+from towpath.server.runfile import RunInfo
+from towpath.server.running import Lock, remove_run_info, write_run_info
+from towpath.server.settings import Settings
 
 log = logging.getLogger(__name__)
 

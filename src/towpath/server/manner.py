@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath.config import Settings
 from towpath.http.hosts import is_loopback
 from towpath.registry.access_log import AccessLog
 from towpath.registry.traffic import Observer
+from towpath.server.settings import Settings
 
 STANDARD_ERROR = "-"
 

@@ -12,7 +12,6 @@ import ssl
 from urllib.parse import urlsplit
 
 from towpath.aio.clock import Clock
-from towpath.config import OutsideCluster as Choice
 from towpath.errors import RemoteError, UserError
 from towpath.http.client import HttpClient, Request, Route
 from towpath.http.hosts import is_loopback, is_loopback_host
@@ -25,6 +24,7 @@ from towpath.oci.platform import Platform
 from towpath.server.doctor import OK, PROBLEM, Check
 from towpath.server.nearness import NodeFacts, judge_architectures, judge_registry
 from towpath.server.runtime import RuntimeFacts
+from towpath.server.settings import OutsideCluster as Choice
 
 log = logging.getLogger(__name__)
 NODE = GVK("", "v1", "Node")

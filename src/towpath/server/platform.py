@@ -23,7 +23,6 @@ from towpath.aio.clock import Clock
 from towpath.aio.tasks import Background
 from towpath.blueprint.model import platform_name
 from towpath.ci.runner import Runner
-from towpath.config import Settings
 from towpath.errors import TowpathError
 from towpath.http.hosts import split_port
 from towpath.http.server import Listener
@@ -41,7 +40,6 @@ from towpath.reconcile.controller import Reconciler
 from towpath.reconcile.desired import GitDesiredSource
 from towpath.reconcile.trees import TreeStore
 from towpath.render.kustomize import Renderer
-from towpath.server import credentials as secrets_file
 from towpath.server.artifacts import Artifacts
 from towpath.server.attested import TrustedAttestations
 from towpath.server.attesting import make_services
@@ -49,6 +47,7 @@ from towpath.server.blueprints import Blueprints
 from towpath.server.checkup import Checkup
 from towpath.server.cirunner import make_runner
 from towpath.server.clusters import make_cluster, reconcile_settings
+from towpath.server.credentialfile import load_or_create
 from towpath.server.delivery import Delivery
 from towpath.server.encryption import prepare_encryption
 from towpath.server.environments import Environments
@@ -62,6 +61,7 @@ from towpath.server.origin import FollowedOrigin, HostedOrigin, Origin
 from towpath.server.pullsecrets import WithPullSecrets
 from towpath.server.registryaccess import RegistryAccess
 from towpath.server.remotefile import make_upstream
+from towpath.server.settings import Settings
 from towpath.server.trees import RepositoryTrees
 from towpath.server.upstreams import Upstreams
 from towpath.source.repository import GitRepository
@@ -104,7 +104,7 @@ class Platform:
         self._health = Health(PARTS)
         self.encryption = prepare_encryption(settings, now=clock.now())
         self._trust = self.encryption.trust if self.encryption else None
-        self._secrets = secrets_file.load_or_create(settings.state)
+        self._secrets = load_or_create(settings.state)
         self._metrics = Metrics(version=__version__)
         self._timeline = Timeline(settings.state / "state.db", clock=clock, on_stage=self._stage_passed)
         self._upstream = make_upstream(settings) if settings.remote else None

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from towpath.aio.files import write_durably
-from towpath.config import Settings
 from towpath.errors import ConflictError, UserError
+from towpath.server.settings import Settings
 from towpath.source.upstream import Upstream
 
 log = logging.getLogger(__name__)

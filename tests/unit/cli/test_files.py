@@ -10,6 +10,7 @@ import pytest
 
 from fakes.canned_platform import CannedPlatform
 from towpath.server import credentials
+from towpath.server.credentialfile import load_or_create
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_webhook_prints_what_a_forge_asks_for(platform: CannedPlatform, type_: C
 def test_webhook_needs_no_running_platform(tmp_path: Path, type_: Callable[..., Any]) -> None:
     state = tmp_path / ".towpath"
     state.mkdir()
-    credentials.load_or_create(state)
+    load_or_create(state)
 
     assert "http://HOST:PORT/webhooks/github" in type_("webhook", "github", "-C", str(tmp_path)).out
 

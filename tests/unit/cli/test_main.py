@@ -12,7 +12,8 @@ from fakes.canned_platform import CannedPlatform
 from towpath import __version__
 from towpath.cli.commands import COMMANDS
 from towpath.cli.main import main
-from towpath.server.runfile import RunInfo, write_run_info
+from towpath.server.runfile import RunInfo
+from towpath.server.running import write_run_info
 
 NEED_A_PLATFORM = (
     ["status"],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.canned_platform import CannedPlatform
-from towpath.server.runfile import remove_run_info
+from towpath.server.running import remove_run_info
 
 Type = Callable[..., Any]
 SECRET = "twr_shown-this-once"

@@ -15,7 +15,7 @@ from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.errors import PullCause, PullError, PushError
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.server.artifacts import Artifacts
-from towpath.server.credentials import load_or_create
+from towpath.server.credentialfile import load_or_create
 from towpath.server.manner import Manner
 
 MEDIA = "application/vnd.oci.image.index.v1+json"

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from towpath.config import OutsideCluster, Settings
 from towpath.errors import TowpathError, UserError
 from towpath.kubeclient.kubeconfig import KubeconfigError
 from towpath.server.clusterfile import (
@@ -16,6 +15,7 @@ from towpath.server.clusterfile import (
     recall_cluster,
     remember_cluster,
 )
+from towpath.server.settings import OutsideCluster, Settings
 
 
 def kubeconfig(path: Path, *, current: str = "home") -> Path:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from towpath.errors import UserError
-from towpath.server.credentials import FILE, load_or_create, read
+from towpath.server.credentialfile import load_or_create
+from towpath.server.credentials import FILE, read
 
 
 def test_they_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from towpath.aio.clock import SystemClock
-from towpath.config import OutsideCluster, Settings
 from towpath.errors import UserError
 from towpath.http.certificates import ensure_certificates
 from towpath.http.tls import ServerCertificate, find_mismatch
 from towpath.server.encryption import Encryption, examine_encryption, prepare_encryption
+from towpath.server.settings import OutsideCluster, Settings
 
 # Clients here check certificates by the real time.
 NOW = SystemClock().now()

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from fakes.platform import free_ports
-from towpath.config import Settings
 from towpath.errors import ConflictError, TowpathError, UserError
 from towpath.http.server import ListenError
 from towpath.server.lifecycle import Running, run_platform
-from towpath.server.runfile import Lock, read_run_info
+from towpath.server.runfile import read_run_info
+from towpath.server.running import Lock
+from towpath.server.settings import Settings
 
 
 def settings_of(root: Path, **options: object) -> Settings:

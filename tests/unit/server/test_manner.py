@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from towpath.config import Settings
 from towpath.errors import UserError
 from towpath.registry.traffic import Passage
 from towpath.server.manner import choose_manner
+from towpath.server.settings import Settings
 
 
 async def test_an_access_log_is_kept_where_it_is_asked_for_and_closed_at_the_end(tmp_path: Path) -> None:

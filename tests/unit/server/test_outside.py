@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse
 from fakes.peer import Answer, Peer, serve_peer
 from fakes.platform import free_ports
 from towpath.aio.clock import SystemClock
-from towpath.config import OutsideCluster as Choice
 from towpath.errors import UserError
 from towpath.kubeclient.kubeconfig import Cluster, Target, User
 from towpath.oci.platform import Platform
 from towpath.server.outside import OutsideCluster, find_target
+from towpath.server.settings import OutsideCluster as Choice
 
 NODES = {"resources": [{"name": "nodes", "kind": "Node", "namespaced": False}]}
 

@@ -10,10 +10,10 @@ import pytest
 from fakes.inprocess import InProcess, push
 from fakes.platform import is_healthy
 from fakes.worktree import Worktree
-from towpath.config import Settings
 from towpath.http.server import ListenError
 from towpath.oci.tags import sha_tag
 from towpath.server.platform import name_of
+from towpath.server.settings import Settings
 
 
 def children() -> set[str]:

@@ -14,7 +14,7 @@ from towpath.kube.objects import Object, ObjectKey
 from towpath.reconcile.desired import Desired
 from towpath.reconcile.status import ApplicationStatus
 from towpath.server.artifacts import Artifacts
-from towpath.server.credentials import load_or_create
+from towpath.server.credentialfile import load_or_create
 from towpath.server.pullsecrets import WithPullSecrets
 
 HOST = "127.0.0.1:7070"

@@ -17,9 +17,11 @@ from towpath.oci.reference import Reference
 from towpath.ociclient.client import RegistryClient
 from towpath.ociclient.errors import PullCause, PullError
 from towpath.registry.accounts import Grant
-from towpath.server.credentials import ADMIN, FILE, load_or_create
+from towpath.server.credentialfile import load_or_create
+from towpath.server.credentials import ADMIN, FILE
 from towpath.server.registryclient import open_registry_client
-from towpath.server.runfile import RunInfo, write_run_info
+from towpath.server.runfile import RunInfo
+from towpath.server.running import write_run_info
 
 
 def write_logins(directory: Path, host: str) -> Path:

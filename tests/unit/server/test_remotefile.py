@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fakes.worktree import Worktree
-from towpath.config import Settings
 from towpath.errors import ConflictError, UserError
 from towpath.server.remotefile import REMOTE_FILE, make_upstream, recall_remote
+from towpath.server.settings import Settings
 
 URL = "https://git.example/owner/lab.git"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from towpath.errors import ConflictError, UserError
-from towpath.server.runfile import RUN_FILE, Lock, RunInfo, read_run_info, remove_run_info, write_run_info
+from towpath.server.runfile import RUN_FILE, RunInfo, read_run_info
+from towpath.server.running import Lock, remove_run_info, write_run_info
 
 INFO = RunInfo(os.getpid(), "http://127.0.0.1:7070", "https://127.0.0.1:7443", "1")
 
