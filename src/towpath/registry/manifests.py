@@ -22,14 +22,17 @@ from towpath.oci.reference import parse_tag
 from towpath.oci.tags import is_immutable
 from towpath.registry.errors import DamagedContentError, RegistryError
 from towpath.registry.leases import Leases
-from towpath.registry.storage.catalog import Catalog, ManifestRow, TagHeldError, TagMove, Targets, UnknownTargetsError
+from towpath.registry.storage.catalog import Catalog, TagHeldError, UnknownTargetsError
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
+from towpath.registry.storage.rows import ManifestRow, TagMove, Targets
 
 # 4 MiB: what clients must be able to take as one manifest, so as one page of referrers too.
 REFERRERS_PAGE_BYTES = 4 * 1024 * 1024
 # 64 KiB: read in well under a millisecond; nearly every manifest is smaller.
 LARGE_MANIFEST_BYTES = 64 * 1024
+# 1 MiB: some hundred manifests.
+RECENT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,29 @@ class StoredManifest:
     digest: Digest
     media_type: str
     content: bytes
+
+
+class _Recent:
+    """Manifests that were read since the catalog last changed: a node that watches a tag asks for one many times."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], StoredManifest] = {}
+        self._bytes = 0
+        self._generation = -1
+
+    def find(self, key: tuple[str, str], generation: int) -> StoredManifest | None:
+        """What was read under this name, if nothing has changed since."""
+        return self._kept.get(key) if generation == self._generation else None
+
+    def keep(self, key: tuple[str, str], generation: int, manifest: StoredManifest) -> None:
+        """Keep what was read after the catalog had come to this generation."""
+        if len(manifest.content) > LARGE_MANIFEST_BYTES:
+            return
+        if generation != self._generation or self._bytes > RECENT_BYTES:
+            self._kept.clear()
+            self._bytes, self._generation = 0, generation
+        self._bytes += len(manifest.content)
+        self._kept[key] = manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +84,21 @@ class Manifests:
         self._files = files
         self._disk = disk
         self._leases = leases
+        self._recent = _Recent()
 
     def get(self, repository: str, reference: str) -> StoredManifest:
         """A manifest by tag or digest. Raises RegistryError (NAME_UNKNOWN, MANIFEST_UNKNOWN)."""
+        generation = self._catalog.generation
+        kept = self._recent.find((repository, reference), generation)
+        is_here = kept and self._leases.touch(repository, str(kept.digest))
+        # Touched first and looked at second: a collection that came in between has changed the catalog.
+        if kept and is_here and self._catalog.generation == generation:
+            return kept
+        found = self._look_up(repository, reference)
+        self._recent.keep((repository, reference), generation, found)
+        return found
+
+    def _look_up(self, repository: str, reference: str) -> StoredManifest:
         text = reference if ":" in reference else self._catalog.find_tag(repository, parse_tag(reference))
         # Who reads it may be about to pull, to pin or to mirror it: no collection takes it away from then on.
         is_here = text and self._leases.touch(repository, text)

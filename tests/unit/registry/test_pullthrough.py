@@ -238,7 +238,8 @@ async def test_a_manifest_that_was_damaged_here_is_fetched_again(tmp_path: Path,
     async with world(tmp_path) as lab:
         pushed = await push_image(lab.pusher, lab.there("lib/app:v1"))
         await lab.puller.resolve(lab.here("lib/app:v1"))
-        damage_manifests(tmp_path / "cache")
+    damage_manifests(tmp_path / "cache")
+    async with world(tmp_path) as lab:
         wanted = lab.here("lib/app:v1") if by == "tag" else lab.here("lib/app").with_digest(pushed.digest)
         assert Digest.of((await lab.puller.manifest(wanted)).content) == pushed.digest
 
@@ -247,7 +248,8 @@ async def test_what_is_damaged_is_not_served_while_the_upstream_is_down(tmp_path
     async with world(tmp_path) as lab:
         await push_image(lab.pusher, lab.there("lib/app:v1"))
         await lab.puller.resolve(lab.here("lib/app:v1"))
-        damage_manifests(tmp_path / "cache")
+    damage_manifests(tmp_path / "cache")
+    async with world(tmp_path) as lab:
         lab.upstream.down = True
         with pytest.raises(PullError, match="the upstream is down"):
             await lab.puller.manifest(lab.here("lib/app:v1"))

@@ -16,6 +16,7 @@ from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, Manifest, format_manifest
 from towpath.oci.platform import Platform
 from towpath.registry.app import create_registry_app
+from towpath.registry.manifests import LARGE_MANIFEST_BYTES, RECENT_BYTES
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.protocol.manifests import MANIFEST_LIMIT
 
@@ -298,3 +299,34 @@ async def test_a_manifest_whose_layer_has_become_shorter_is_refused_until_the_la
 
     assert (refused.status_code, codes(refused)) == (400, ["MANIFEST_BLOB_UNKNOWN"])
     assert (await api.put(manifest, "v1")).status_code == 201
+
+
+async def test_a_manifest_that_was_just_read_is_given_again_from_memory_until_something_changes(api: Api) -> None:
+    manifest = await api.prepare_manifest()
+    await api.put(manifest)
+    first = (await api.ask("GET", MANIFESTS + "canary")).content
+    api.registry._require()[1]._writer.execute("UPDATE manifests SET content = x'00'")
+    assert (await api.ask("GET", MANIFESTS + "canary")).content == first
+    await api.put(await api.prepare_manifest(b"other"), "other")
+    assert (await api.ask("GET", MANIFESTS + "canary")).status_code == 500
+
+
+async def test_a_tag_that_moved_and_one_that_went_are_seen_by_the_next_reader(api: Api) -> None:
+    one, two = await api.prepare_manifest(b"one"), await api.prepare_manifest(b"two")
+    for manifest in (one, two, one):
+        await api.put(manifest)
+        for _ in range(2):
+            assert (await api.ask("GET", MANIFESTS + "canary")).content == format_manifest(manifest)
+    await api.ask("DELETE", MANIFESTS + "canary")
+    assert (await api.ask("GET", MANIFESTS + "canary")).status_code == 404
+
+
+async def test_manifests_in_memory_are_bounded(api: Api) -> None:
+    manifests = api.registry.manifests
+    for number in range(RECENT_BYTES // LARGE_MANIFEST_BYTES + 3):
+        row = await api.prepare_manifest(b"%d" % number)
+        content = format_manifest(row) + b" " * (LARGE_MANIFEST_BYTES - 2000)
+        await api.put(content, f"t{number}")
+    for number in range(RECENT_BYTES // LARGE_MANIFEST_BYTES + 3):
+        await api.ask("GET", f"{MANIFESTS}t{number}")
+    assert manifests._recent._bytes <= RECENT_BYTES + LARGE_MANIFEST_BYTES

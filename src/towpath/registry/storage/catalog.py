@@ -7,65 +7,18 @@ that only a transaction can keep: a reference must exist when it is made, and an
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from towpath.registry.keeper.quota import Quota, Room
 from towpath.registry.storage.disk import translate
+from towpath.registry.storage.rows import ManifestRow, ReferrerRow, TagMove, Targets
 from towpath.registry.storage.schema import open_database
 
 # 512: a descriptor without its annotations, generously.
 DESCRIPTOR_BYTES = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """What a manifest refers to, as digests.
-
-    Attributes:
-        blobs: what its repository must have as blobs.
-        children: what must be a manifest of this registry, in its repository or another.
-        sparse: whether it is taken all the same: a copy of another registry's manifest, of which parts may come later.
-    """
-
-    blobs: Sequence[str] = ()
-    children: Sequence[str] = ()
-    sparse: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestRow:
-    """A stored manifest; `subject` is empty for most, `annotations` is a JSON object."""
-
-    digest: str
-    media_type: str
-    content: bytes = field(repr=False)
-    subject: str = ""
-    artifact_type: str = ""
-    annotations: str = "{}"
-
-
-@dataclass(frozen=True, slots=True)
-class ReferrerRow:
-    """What a list of referrers says of one; `size` is in bytes."""
-
-    digest: str
-    media_type: str
-    size: int
-    artifact_type: str
-    annotations: str
-
-
-@dataclass(frozen=True, slots=True)
-class TagMove:
-    """A tag that a push set; `before` is the digest it had, or empty."""
-
-    tag: str
-    before: str
-    after: str
 
 
 class TagHeldError(Exception):
@@ -90,13 +43,18 @@ class UnknownTargetsError(Exception):
 
 
 class Catalog:
-    """The names of one registry directory."""
+    """The names of one registry directory.
+
+    Attributes:
+        generation: counts changes; what was read before it was looked at is as it was while it stays the same.
+    """
 
     def __init__(self, path: Path, *, now: Callable[[], float]) -> None:
         """Open it. `now` stamps what is pushed. Raises DataVersionError, StorageError."""
         self.path = path
         self._now = now
         self._quota = Quota()
+        self.generation = 0
         self._writer = translate(partial(open_database, path, now=now()))
         try:
             self._reader = translate(partial(open_database, path, now=now()))
@@ -343,6 +301,7 @@ class Catalog:
         try:
             yield self._writer
             self._writer.execute("COMMIT")
+            self.generation += 1
         except BaseException:
             # For want of space SQLite sometimes rolls back by itself, and sometimes leaves the transaction open.
             if self._writer.in_transaction:
