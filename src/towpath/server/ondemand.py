@@ -97,28 +97,37 @@ class DockerfilesOnDemand:
 
 
 class BuilderOnDemand:
-    """`ci_adapters.ImageWorks`: looks up by itself, and makes the builder for what was not built before."""
+    """`ci_adapters.ImageWorks`: looks up by itself, and makes the builder for what was not built before.
+
+    It is made in a thread as soon as a look-up finds nothing, while what is to be built is still being exported.
+    """
 
     def __init__(self, cache: LayerCache, registry: BaseRegistry, make: Callable[[], "Builder"]) -> None:
         self._recall = Recall(cache, Bases(cache, registry))
         self._make = make
-        self._builder: Builder | None = None
+        self._making: asyncio.Task[Builder] | None = None
 
     async def find(self, request: BuildRequest, /) -> BuiltImage | None:
         """The image of a tree that was built before."""
-        return await self._recall.find(request)
+        found = await self._recall.find(request)
+        if found is None:
+            self._begin()
+        return found
 
     async def build(self, request: BuildRequest, /) -> BuiltImage:
         """Build an image."""
-        return await self._get().build(request)
+        return await (await self._builder()).build(request)
 
     async def push(
         self, image: BuiltImage | BuiltIndex, reference: Reference, /, *, on_sent: OnSent = ignore_sent
     ) -> bool:
         """Put an image into a registry."""
-        return await self._get().push(image, reference, on_sent=on_sent)
+        return await (await self._builder()).push(image, reference, on_sent=on_sent)
 
-    def _get(self) -> "Builder":
-        if self._builder is None:
-            self._builder = self._make()
-        return self._builder
+    async def _builder(self) -> "Builder":
+        return await asyncio.shield(self._begin())
+
+    def _begin(self) -> "asyncio.Task[Builder]":
+        if self._making is None:
+            self._making = asyncio.create_task(asyncio.to_thread(self._make))
+        return self._making
