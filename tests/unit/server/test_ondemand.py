@@ -95,7 +95,7 @@ async def test_questions_at_once_open_a_registry_once() -> None:
 
     assert (sent, b"".join(read), opening.times) == (True, content, 1)
     assert (await registry.resolve(target)).digest == stored
-    assert await registry.referrers(REPOSITORY.with_digest(stored)) == []
+    assert list(await registry.referrers(REPOSITORY.with_digest(stored))) == []
 
 
 async def test_a_registry_that_could_not_be_opened_is_tried_again() -> None:
