@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from towpath.cli.loading import uncollected
+from towpath.aio.loading import uncollected
 
 
 class CommandTable(click.Group):

@@ -13,6 +13,7 @@ from pathlib import Path
 from towpath import __version__
 from towpath.aio.children import finish_starts, watch_children_cheaply
 from towpath.aio.clock import SystemClock
+from towpath.aio.loading import uncollected
 from towpath.errors import TowpathError
 from towpath.server.allocation import keep_memory_small
 from towpath.server.clusterfile import explain_remembered, recall_cluster, remember_cluster
@@ -65,7 +66,8 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
 
 
 async def _run(settings: Settings, on_ready: Callable[[Running], None], started: float) -> None:
-    from towpath.server.platform import Platform  # noqa: PLC0415 - the lock is taken before the heavy part
+    with uncollected():
+        from towpath.server.platform import Platform  # noqa: PLC0415 - the lock is taken before the heavy part
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -3,21 +3,17 @@
 Measured by what is in `sys.modules` of a process of its own, never by a clock.
 """
 
-import gc
-import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
 from fakes.worktree import Worktree
 from towpath.cli.commands import towpath
-from towpath.cli.loading import uncollected
 from towpath.cli.table import CommandTable
 
 # What takes milliseconds to load, and packages of ours that bring it.
@@ -184,27 +180,3 @@ class TestBuild:
 
     def test_a_push_needs_the_registrys_client(self, lab: Worktree) -> None:
         assert "towpath.ociclient.client" in loaded_by("build", "--push", directory=lab.path, code=6)
-
-
-def test_what_is_loaded_uncollected_is_never_searched_for_garbage() -> None:
-    seen: list[Any] = []
-    frozen = gc.get_freeze_count()
-    with uncollected():
-        seen.append(gc.isenabled())
-        made: list[list[int]] = [[] for _ in range(1000)]
-
-    assert (seen, gc.isenabled()) == ([False], True)
-    assert gc.get_freeze_count() >= frozen + len(made)
-    gc.unfreeze()
-
-
-def test_garbage_is_collected_again_after_a_module_that_cannot_be_loaded() -> None:
-    def fail() -> None:
-        with uncollected():
-            importlib.import_module("towpath.absent")
-
-    failing: Callable[[], None] = fail
-    with pytest.raises(ModuleNotFoundError):
-        failing()
-    assert gc.isenabled()
-    gc.unfreeze()

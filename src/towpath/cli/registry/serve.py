@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from towpath.cli.loading import uncollected
+from towpath.aio.loading import uncollected
 from towpath.cli.serving_options import (
     ACCESS_LOG,
     ANONYMOUS,
