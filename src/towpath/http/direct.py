@@ -21,7 +21,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from towpath.http.gathering import GatheringTransport
-from towpath.http.line import TURN_BYTES, Fill, Line, LineLostError, Take
+from towpath.http.line import TURN_BYTES, Buffers, Fill, Line, LineLostError, Take
 
 EXTENSION = "towpath.direct"
 CONTENT = "towpath.response.content"
@@ -56,6 +56,7 @@ class Direct:
         transport: GatheringTransport,
         flow: FlowControl,
         end_body: Callable[[], None],
+        buffers: Buffers,
     ) -> None:
         """`end_body` is called when the last byte came past the parser; `expect` is called before anything else."""
         self.received = 0
@@ -64,6 +65,7 @@ class Direct:
         self._transport = transport
         self._flow = flow
         self._end_body = end_body
+        self._buffers = buffers
         self._cycle: RequestResponseCycle
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
@@ -112,7 +114,11 @@ class Direct:
                 await send(message)
                 self._transport.flush()
 
-        await self._app(scope, self._receive, give)
+        try:
+            await self._app(scope, self._receive, give)
+        finally:
+            # Whatever nobody asked for would otherwise be kept until the next request.
+            self._pieces.clear()
 
     async def _receive(self) -> Message:
         if not self._pieces:
@@ -131,8 +137,11 @@ class Direct:
         """Have the rest of the body received by `receive_turn`; False when there is too little left."""
         if self._pieces or self._left < WORTHWHILE_BYTES or self._cycle.disconnected:
             return False
+        try:
+            self._line = Line(self._transport.get_extra_info("socket"), buffers=self._buffers)
+        except OSError:
+            return False  # the process has no descriptor left; messages need none
         self._flow.pause_reading()
-        self._line = Line(self._transport.get_extra_info("socket"))
         return True
 
     async def receivable(self) -> None:
@@ -172,8 +181,12 @@ class Direct:
             self._line = None
 
     async def _send_content(self, fill: Fill, start: int, stop: int, *, run: Run) -> None:
+        if self._cycle.chunked_encoding is not False or stop - start > self._cycle.expected_content_length:
+            raise RuntimeError("the answer's head does not declare the length of its contents")
         await self._drain()
-        with closing(Line(self._transport.get_extra_info("socket"))) as line:
+        if self._cycle.disconnected:
+            return
+        with closing(Line(self._transport.get_extra_info("socket"), buffers=self._buffers)) as line:
             while start < stop and not self._cycle.disconnected:
                 try:
                     reached = await run(partial(line.send, fill, start, stop))

@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -17,17 +18,64 @@ from contextlib import contextmanager
 Fill = Callable[[memoryview, int], int]
 # Takes pieces, each of them valid until the next one is asked for.
 Take = Callable[[Iterable["bytes | memoryview"]], None]
+# Waits a moment for an event of a descriptor; whether it has come.
+Wait = Callable[[int, int], bool]
 
 BUFFER_BYTES = 512 * 1024
-# 4 MiB: the most a worker moves before others have their turn, a millisecond or two.
+# As many as a registry has workers; what more are used at once go back to the system.
+KEPT_BUFFERS = 2
+# 4 MiB: the least that a worker moves before others have their turn, a millisecond or two.
 TURN_BYTES = 4 * 1024 * 1024
+# 32 MiB: what all lines may move before the first one has its turn again; a line that is alone has it all.
+ROUND_BYTES = 32 * 1024 * 1024
 # A client that has moved a whole buffer is quick enough to be waited for, for 2 ms: going through the event loop would
 # take as long.
 PATIENCE_MILLISECONDS = 2
+# Quick clients are waited for three times a turn at most. Without a bound one that turns slow would keep its worker.
+PATIENCE_TIMES = 8
 
 
 class LineLostError(Exception):
     """The client is gone. No OSError: what fills and takes has failures of that kind, which mean something else."""
+
+
+def wait_briefly(descriptor: int, event: int) -> bool:
+    """The patience that a worker has with a quick client."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(PATIENCE_MILLISECONDS))
+
+
+class Buffers:
+    """What the lines of one listener share: the buffers of its workers, and their turns.
+
+    A buffer that was new for each turn would cost as much as a tenth of the turn.
+    """
+
+    def __init__(self) -> None:
+        self._free: deque[memoryview] = deque(maxlen=KEPT_BUFFERS)
+        self._lines = 0
+
+    @property
+    def turn_bytes(self) -> int:
+        """How much a line may move in one turn."""
+        return max(TURN_BYTES, ROUND_BYTES // max(1, self._lines))
+
+    @contextmanager
+    def borrow(self) -> Iterator[memoryview]:
+        """A buffer of `BUFFER_BYTES`, for the block alone."""
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            buffer = memoryview(bytearray(BUFFER_BYTES))
+        try:
+            yield buffer
+        finally:
+            self._free.append(buffer)
+
+    def count_line(self, change: int) -> None:
+        """A line has been opened (1) or closed (-1)."""
+        self._lines += change
 
 
 class Line:
@@ -37,15 +85,22 @@ class Line:
         received: how many bytes were read, those included that whoever took them failed on.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, buffers: Buffers | None = None, wait: Wait = wait_briefly) -> None:
         """Open it. The client sees no end of the connection before it is closed here, too."""
         self.received = 0
+        self._buffers = buffers or Buffers()
+        self._wait = wait
         self._descriptor = os.dup(connection.fileno())
         self._users = 1
         self._lock = threading.Lock()
+        self._buffers.count_line(1)
 
     def close(self) -> None:
         """Let go of it; a worker that is at it keeps it until it is done. To be called once."""
+        self._buffers.count_line(-1)
+        self._leave()
+
+    def _leave(self) -> None:
         with self._lock:
             self._users -= 1
             if not self._users:
@@ -57,8 +112,8 @@ class Line:
         Raises:
             LineLostError: the client is gone.
         """
-        with self._held():
-            return self._send(fill, start, min(stop, start + TURN_BYTES))
+        with self._held(), self._buffers.borrow() as buffer:
+            return self._send(fill, start, min(stop, start + self._buffers.turn_bytes), buffer)
 
     def receive(self, take: Take, count: int) -> None:
         """Hand up to `count` bytes to `take`, as far as they are here.
@@ -66,8 +121,8 @@ class Line:
         Raises:
             LineLostError: the client is gone.
         """
-        with self._held():
-            take(self._pieces(min(count, TURN_BYTES)))
+        with self._held(), self._buffers.borrow() as buffer:
+            take(self._pieces(min(count, self._buffers.turn_bytes), buffer))
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -79,18 +134,24 @@ class Line:
         try:
             yield
         finally:
-            self.close()
+            self._leave()
 
-    def _send(self, fill: Fill, start: int, stop: int) -> int:
-        buffer, position = memoryview(bytearray(min(BUFFER_BYTES, stop - start))), start
+    def _send(self, fill: Fill, start: int, stop: int, buffer: memoryview) -> int:
+        position = start
+        patience = PATIENCE_TIMES
         while position < stop:
             piece = buffer[: fill(buffer[: stop - position], position)]
             while piece:
                 try:
                     sent = os.write(self._descriptor, piece)
                 except BlockingIOError:
-                    if position - start < BUFFER_BYTES or not self._is_soon(select.POLLOUT):
+                    if (
+                        position - start < BUFFER_BYTES
+                        or not patience
+                        or not self._wait(self._descriptor, select.POLLOUT)
+                    ):
                         return position
+                    patience -= 1
                     continue
                 except OSError as error:
                     raise LineLostError from error
@@ -98,14 +159,16 @@ class Line:
                 piece = piece[sent:]
         return position
 
-    def _pieces(self, count: int) -> Iterator[memoryview]:
-        buffer, left = memoryview(bytearray(min(BUFFER_BYTES, count))), count
+    def _pieces(self, count: int, buffer: memoryview) -> Iterator[memoryview]:
+        left = count
+        patience = PATIENCE_TIMES
         while left:
             try:
                 arrived = os.readv(self._descriptor, [buffer[:left]])
             except BlockingIOError:
-                if count - left < BUFFER_BYTES or not self._is_soon(select.POLLIN):
+                if count - left < BUFFER_BYTES or not patience or not self._wait(self._descriptor, select.POLLIN):
                     return
+                patience -= 1
                 continue
             except OSError as error:
                 raise LineLostError from error
@@ -134,11 +197,6 @@ class Line:
             await ready
         finally:
             loop.remove_reader(self._descriptor)
-
-    def _is_soon(self, event: int) -> bool:
-        poll = select.poll()
-        poll.register(self._descriptor, event)
-        return bool(poll.poll(PATIENCE_MILLISECONDS))
 
 
 def _conclude(future: "asyncio.Future[None]") -> None:

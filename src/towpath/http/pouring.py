@@ -30,12 +30,15 @@ class RequestBody:
         """Hand the body to `take`, in a worker. What came before a failure has been taken. Raises as `stream_body`."""
         self._arrival.check_declared()
         direct = find_direct(self._request.scope)
-        is_taken = await _pour(self._arrival.next_piece, take, run=run, until=direct.take_over if direct else None)
-        if is_taken and direct:
-            try:
+        if direct is None:
+            await _pour(self._arrival.next_piece, take, run=run)
+            return
+        try:
+            # What came before the line was taken over is still to be taken then, and that may fail.
+            if await _pour(self._arrival.next_piece, take, run=run, until=direct.take_over):
                 await self._pour_rest(direct, take, run=run)
-            finally:
-                direct.give_back()
+        finally:
+            direct.give_back()
 
     async def _pour_rest(self, direct: Direct, take: Take, *, run: Run) -> None:
         while direct.left:

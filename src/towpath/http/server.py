@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 from towpath.aio.clock import Clock, SystemClock
 from towpath.errors import UserError
 from towpath.http.hosts import is_loopback_host, reachable_address, split_port
+from towpath.http.line import Buffers
 from towpath.http.protocol import BoundedProtocol
 from towpath.http.tls import ServerCertificate
 
@@ -118,7 +119,7 @@ class Listener:
 
         try:
             self._server = await loop.create_server(
-                partial(BoundedProtocol, config, self._state, loop),
+                partial(BoundedProtocol, config, self._state, loop, buffers=Buffers()),
                 self._host,
                 self._port,
                 ssl=self._prepare_tls(),

@@ -207,3 +207,85 @@ async def test_a_body_is_not_counted_as_a_head() -> None:
             writer.write(bytes(1000))
             await writer.drain()
         assert b"200 OK" in await read_answer(reader)
+
+
+async def test_many_small_requests_at_once_are_no_large_head() -> None:
+    async with connect(head_bytes=500) as connection:
+        connection.writer.write(100 * (HEAD + b"\r\n") + HEAD)
+        for _ in range(100):
+            assert b"200 OK" in await read_answer(connection.reader)
+        connection.writer.write(b"\r\n")
+        assert b"200 OK" in await read_answer(connection.reader)
+
+
+async def test_requests_that_nobody_waits_for_do_not_fill_the_memory() -> None:
+    requests = 6000
+    longest = 0
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal longest
+        longest = max(longest, len(connection.protocol.pipeline))
+        await refuse(scope, receive, send)
+
+    async with connect(note) as connection:
+        connection.writer.write(requests * (HEAD + b"X: " + b"x" * 200 + b"\r\n\r\n"))
+        for _ in range(requests):
+            await connection.reader.readuntil(b"\r\n\r\n")
+    # As many as are read from a socket at once, twice: an application that asks for its body has more read.
+    assert longest < requests / 2
+
+
+@pytest.mark.parametrize("nonsense", [b"NONSENSE\r\n\r\n" + HEAD + b"\r\n", b"GET /" + b"a" * 5000])
+async def test_nonsense_behind_a_request_ends_the_connection_after_its_answer(nonsense: bytes) -> None:
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
+        await may_answer.wait()
+        await answer(scope, receive, send)
+
+    async with connect(answer_late) as connection:
+        connection.writer.write(b"GET /first HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await asked.wait()
+        connection.writer.write(nonsense)
+        while not connection.protocol._is_deaf:  # noqa: ASYNC110 - nothing tells that it arrived
+            await asyncio.sleep(0)
+        may_answer.set()
+        answered = await connection.reader.read()
+        assert answered.startswith(b"HTTP/1.1 200 OK")
+        assert answered.endswith(b"/first")
+
+
+async def test_a_body_that_is_nonsense_is_refused_in_place_of_its_answer() -> None:
+    async with connect() as connection:
+        connection.writer.write(b"PUT /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")
+        assert (await connection.reader.read()).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_body_that_is_nonsense_is_not_spoken_of_in_the_middle_of_its_answer() -> None:
+    begun = asyncio.Event()
+
+    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        begun.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with connect(begin) as connection:
+        connection.writer.write(b"PUT /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await begun.wait()
+        connection.writer.write(b"nonsense\r\n")
+        assert (await read_to_the_end(connection.reader)).endswith(b"\r\n\r\nhalf")
+
+
+async def read_to_the_end(reader: asyncio.StreamReader) -> bytes:
+    """All that arrives before the connection ends, or is broken off."""
+    arrived = b""
+    try:
+        while piece := await reader.read(65536):
+            arrived += piece
+    except ConnectionError:
+        pass
+    return arrived
