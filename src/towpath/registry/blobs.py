@@ -147,15 +147,22 @@ class Blobs:
         Raises:
             RegistryError: DIGEST_INVALID, or BLOB_UPLOAD_UNKNOWN when it was purged; the session has ended.
         """
-        if not await self._disk.run(partial(upload.matches, digest)):
-            await self.cancel_upload(upload)
-            message = f"upload does not match its digest: {upload.offset} bytes arrived that are not {digest}"
-            raise RegistryError(ErrorCode.DIGEST_INVALID, message)
+
+        def examine() -> bool:
+            if not upload.matches(digest):
+                return False
+            upload.sync()
+            return True
+
         try:
-            await self._disk.run(upload.sync)
+            is_good = await self._disk.run(examine)
         finally:
             if upload.ended:
                 self._uploads.forget(upload)
+        if not is_good:
+            await self.cancel_upload(upload)
+            message = f"upload does not match its digest: {upload.offset} bytes arrived that are not {digest}"
+            raise RegistryError(ErrorCode.DIGEST_INVALID, message)
 
         def accept() -> None:
             self._leases.touch(repository, str(digest))
