@@ -1,9 +1,9 @@
 """The robots that a command works on: those of the running platform, or those in the files of a registry.
 
-Without a running platform the files are changed; a registry that is served from them sees it at its next request.
+Without a running platform the files are changed (`fileroster`); a registry that is served from them sees it at its next
+request.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -12,11 +12,8 @@ import click
 
 from towpath.cli.connection import Connection
 from towpath.cli.directory import directory_option
-from towpath.cli.worktree import declared_port
 from towpath.config import DEFAULT_HOST, STATE_DIRECTORY, find_root
 from towpath.errors import UserError
-from towpath.registry.robot_documents import made_document, parse_grants, robot_document
-from towpath.registry.robots import RobotFile
 from towpath.server.runfile import read_run_info
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,41 +72,6 @@ class PlatformRoster:
         return answer
 
 
-class FileRoster:
-    """In the files of a registry directory."""
-
-    def __init__(self, root: Path, *, registry: str) -> None:
-        self._robots = RobotFile(root)
-        self._registry = registry
-
-    def list(self) -> dict[str, Any]:
-        """All robots; when they were last used, only a running platform knows."""
-        documents = [robot_document(robot, now=time.time()) for robot in self._robots.list()]
-        return {"registry": self._registry, "robots": documents}
-
-    def create(
-        self, name: str, *, repositories: Sequence[str], allow: Sequence[str], lifetime_seconds: float
-    ) -> dict[str, Any]:
-        """Make one."""
-        now = time.time()
-        made = self._robots.create(
-            name,
-            parse_grants([*repositories], [*allow]),
-            now=now,
-            expires_at=now + lifetime_seconds if lifetime_seconds else None,
-        )
-        return made_document(made, registry=self._registry, now=now)
-
-    def rotate(self, name: str, *, overlap_seconds: float) -> dict[str, Any]:
-        """Give one a new secret."""
-        made = self._robots.rotate(name, now=time.time(), overlap_seconds=overlap_seconds)
-        return made_document(made, registry=self._registry, now=time.time())
-
-    def revoke(self, name: str) -> dict[str, Any]:
-        """End one."""
-        return {"name": self._robots.revoke(name).name}
-
-
 def roster_options(function: F) -> F:
     """The options that say whose robots are meant, given to the command as `directory` and `root`."""
     option = click.option(
@@ -123,11 +85,20 @@ def roster_options(function: F) -> F:
 def find_roster(directory: Path, root: Path | None) -> Roster:
     """The robots that are meant. Raises UserError when there is no platform repository and no root."""
     if root is not None:
-        return FileRoster(root, registry="")
+        return _file_roster(root, registry="")
     platform = find_root(directory.resolve())
     state = platform / STATE_DIRECTORY
     try:
         read_run_info(state)
     except UserError:
-        return FileRoster(state / "registry", registry=f"{DEFAULT_HOST}:{declared_port(platform)}")
+        from towpath.cli.worktree import declared_port  # noqa: PLC0415 - only where nothing runs
+
+        return _file_roster(state / "registry", registry=f"{DEFAULT_HOST}:{declared_port(platform)}")
     return PlatformRoster(Connection.of(platform))
+
+
+def _file_roster(root: Path, *, registry: str) -> Roster:
+    # Brings the registry, which a running platform answers for.
+    from towpath.cli.robot.fileroster import FileRoster  # noqa: PLC0415
+
+    return FileRoster(root, registry=registry)
