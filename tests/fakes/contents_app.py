@@ -30,6 +30,29 @@ def content_of(size: int) -> bytes:
     return (_PATTERN * (size // len(_PATTERN) + 1))[:size]
 
 
+class Pattern:
+    """The contents of `content_of`; each third 300 kB is not in memory, nor any of which a test is told."""
+
+    def __init__(self, filling: Callable[[int], None] | None = None) -> None:
+        self._filling = filling
+
+    def fill(self, buffer: memoryview, position: int) -> int:
+        """Write the pattern."""
+        if self._filling:
+            self._filling(position)
+        for start in range(0, len(buffer), len(_PATTERN)):
+            shift = (position + start) % len(_PATTERN)
+            piece = (_PATTERN[shift:] + _PATTERN[:shift])[: len(buffer) - start]
+            buffer[start : start + len(piece)] = piece
+        return len(buffer)
+
+    def fill_now(self, buffer: memoryview, position: int) -> int:
+        """Write the pattern, unless that takes a worker."""
+        if self._filling or position // 300_000 % 3 == 2:
+            raise BlockingIOError
+        return self.fill(buffer, position)
+
+
 class ContentsApp:
     """The application, and what became of its requests.
 
@@ -37,14 +60,14 @@ class ContentsApp:
         errors: what bodies ended with, but for their ends.
         direct_bytes: of bodies and answers, past the event loop.
         enough: after so many bytes of a body it fails.
-        filling: called before each piece of an answer, in the worker.
+        filling: called before each piece of an answer, in the worker; then nothing is sent from the event loop.
     """
 
     def __init__(self, *, patience: Patience | None = None, enough: int | None = None) -> None:
         self.errors: list[TowpathError] = []
         self.direct_bytes = 0
         self.enough = enough
-        self.filling: Callable[[int], None] = lambda _: None
+        self.filling: Callable[[int], None] | None = None
         self.patience = patience or Patience()
         self.workers = ThreadPoolExecutor(2)
 
@@ -89,17 +112,8 @@ class ContentsApp:
     async def _give(self, size: int, scope: Scope, send: Send) -> None:
         length = str(size).encode()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-
-        def fill(buffer: memoryview, position: int) -> int:
-            self.filling(position)
-            for start in range(0, len(buffer), len(_PATTERN)):
-                shift = (position + start) % len(_PATTERN)
-                piece = (_PATTERN[shift:] + _PATTERN[:shift])[: len(buffer) - start]
-                buffer[start : start + len(piece)] = piece
-            return len(buffer)
-
         if find_direct(scope):
-            await send(content(fill, start=0, stop=size, run=self.run))
+            await send(content(Pattern(self.filling), start=0, stop=size, run=self.run))
             await send({"type": "http.response.body", "body": b""})
         else:
             await send({"type": "http.response.body", "body": content_of(size)})

@@ -21,7 +21,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from towpath.http.gathering import GatheringTransport
-from towpath.http.line import TURN_BYTES, Buffers, Fill, Line, LineLostError, Take
+from towpath.http.line import TURN_BYTES, Buffers, Line, LineLostError, Stop, Take
 
 EXTENSION = "towpath.direct"
 CONTENT = "towpath.response.content"
@@ -29,6 +29,8 @@ CONTENT = "towpath.response.content"
 WAITING_BYTES = 512 * 1024
 # 128 KiB: less is as quickly received as handed over.
 WORTHWHILE_BYTES = 128 * 1024
+# 1 MiB: what the event loop sends before others have their turn, a quarter of a millisecond.
+LOOP_BYTES = 1024 * 1024
 
 T = TypeVar("T")
 
@@ -38,6 +40,18 @@ class Run(Protocol):
 
     def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
         """What the work returns or raises."""
+        ...
+
+
+class Contents(Protocol):
+    """What is to be sent."""
+
+    def fill(self, buffer: memoryview, position: int) -> int:
+        """Put the bytes of a position into a buffer, in a worker; how many, at least one."""
+        ...
+
+    def fill_now(self, buffer: memoryview, position: int) -> int:
+        """As `fill`, on the event loop. Raises BlockingIOError: that would have to wait."""
         ...
 
 
@@ -105,7 +119,7 @@ class Direct:
 
         async def give(message: Message) -> None:
             if message["type"] == CONTENT:
-                await self._send_content(message["fill"], message["start"], message["stop"], run=message["run"])
+                await self._send_content(message["contents"], message["start"], message["stop"], run=message["run"])
             elif message["type"] == "http.response.start":
                 if _has_length(message):
                     self._transport.hold_next()
@@ -180,7 +194,7 @@ class Direct:
             self._line.close()
             self._line = None
 
-    async def _send_content(self, fill: Fill, start: int, stop: int, *, run: Run) -> None:
+    async def _send_content(self, contents: Contents, start: int, stop: int, *, run: Run) -> None:
         if self._cycle.chunked_encoding is not False or stop - start > self._cycle.expected_content_length:
             raise RuntimeError("the answer's head does not declare the length of its contents")
         await self._drain()
@@ -189,15 +203,19 @@ class Direct:
         with closing(Line(self._transport.get_extra_info("socket"), buffers=self._buffers)) as line:
             while start < stop and not self._cycle.disconnected:
                 try:
-                    reached = await run(partial(line.send, fill, start, stop))
+                    reached, why = line.send_now(contents.fill_now, start, min(stop, start + LOOP_BYTES))
+                    if why is Stop.COLD:
+                        reached = await run(partial(line.send, contents.fill, reached, stop))
                 except LineLostError:
                     self._abort()
                     return
                 self.sent += reached - start
                 self._cycle.expected_content_length -= reached - start
-                is_slow, start = reached - start < TURN_BYTES, reached
-                if is_slow and start < stop:
+                start = reached
+                if start < stop and why is Stop.FULL:
                     await line.sendable()
+                else:
+                    await asyncio.sleep(0)
 
     async def _drain(self) -> None:
         """Wait until the system has all that was written: what goes past the transport must not overtake it."""
@@ -217,9 +235,9 @@ def _has_length(message: Message) -> bool:
     return any(name == b"content-length" for name, _ in message.get("headers", ()))
 
 
-def content(fill: Fill, *, start: int, stop: int, run: Run) -> Message:
-    """The message that sends what `fill` gives, in a worker, for the positions from `start` up to `stop`."""
-    return {"type": CONTENT, "fill": fill, "start": start, "stop": stop, "run": run}
+def content(contents: Contents, *, start: int, stop: int, run: Run) -> Message:
+    """The message that sends the positions from `start` up to `stop` of what is to be sent."""
+    return {"type": CONTENT, "contents": contents, "start": start, "stop": stop, "run": run}
 
 
 def find_direct(scope: Scope) -> Direct | None:

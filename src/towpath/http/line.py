@@ -1,8 +1,9 @@
-"""A connection's socket as workers use it: bytes go between it and a small buffer, past the event loop and its copies.
+"""A connection's socket as large contents pass through it: past the transport, by way of one small buffer.
 
 A buffer of 512 KiB stays in the processor's cache from the disk to the socket and back: for large contents that is
-faster than anything that passes through the loop, and than `sendfile`, which hands a socket page after page. A worker
-moves what there is and leaves; only a client that is quick is waited for in place, so that slow ones hold no worker.
+faster than anything that passes through a transport. What is in memory is sent from the event loop, a step at a time:
+handing it to a worker would take longer. What must be read from a disk, hashed or written is a worker's: it moves what
+there is and leaves; only a client that is quick is waited for in place, so that slow ones hold no worker.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 
 # Puts bytes of a position into a buffer that is its own during the call; says how many, at least one.
 Fill = Callable[[memoryview, int], int]
@@ -22,6 +24,8 @@ Take = Callable[[Iterable["bytes | memoryview"]], None]
 Wait = Callable[[int, int], bool]
 
 BUFFER_BYTES = 512 * 1024
+# 256 KiB: what the event loop reads and sends in one go.
+STEP_BYTES = 256 * 1024
 # As many as a registry has workers; what more are used at once go back to the system.
 KEPT_BUFFERS = 2
 # 4 MiB: the least that a worker moves before others have their turn, a millisecond or two.
@@ -33,6 +37,14 @@ ROUND_BYTES = 32 * 1024 * 1024
 PATIENCE_MILLISECONDS = 2
 # Quick clients are waited for three times a turn at most. Without a bound one that turns slow would keep its worker.
 PATIENCE_TIMES = 8
+
+
+class Stop(Enum):
+    """Why a line stopped sending."""
+
+    DONE = "all is sent"
+    FULL = "the client takes no more at present"
+    COLD = "what comes next is not in memory"
 
 
 class LineLostError(Exception):
@@ -105,6 +117,33 @@ class Line:
             self._users -= 1
             if not self._users:
                 os.close(self._descriptor)
+
+    def send_now(self, fill: Fill, start: int, stop: int) -> tuple[int, Stop]:
+        """Send as `send` does, on the event loop, waiting for nothing; says up to where, and why no further.
+
+        `fill` raises BlockingIOError where it would have to wait.
+
+        Raises:
+            LineLostError: the client is gone.
+        """
+        position = start
+        with self._buffers.borrow() as whole:
+            buffer = whole[:STEP_BYTES]
+            while position < stop:
+                try:
+                    piece = buffer[: fill(buffer[: stop - position], position)]
+                except BlockingIOError:
+                    return position, Stop.COLD
+                try:
+                    sent = os.write(self._descriptor, piece)
+                except BlockingIOError:
+                    return position, Stop.FULL
+                except OSError as error:
+                    raise LineLostError from error
+                position += sent
+                if sent < len(piece):
+                    return position, Stop.FULL
+        return position, Stop.DONE
 
     def send(self, fill: Fill, start: int, stop: int) -> int:
         """Send what `fill` gives for the positions from `start` up to `stop`, as far as it is taken; says up to where.

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from fakes.contents_app import ContentsApp, content_of, serve_contents
+from fakes.contents_app import ContentsApp, Pattern, content_of, serve_contents
 from fakes.raw_http import RawConnection, format_head, format_request
 from towpath.aio.clock import SystemClock
 from towpath.errors import RefusedError
@@ -346,7 +346,7 @@ async def test_a_client_that_is_gone_before_the_contents_begin_is_no_failure(
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
         while (await receive())["type"] != "http.disconnect":
             pass
-        await send(content(lambda *_: 1, start=0, stop=9, run=asyncio.to_thread))
+        await send(content(Pattern(), start=0, stop=9, run=asyncio.to_thread))
         is_gone.set()
 
     listener = Listener(app)
@@ -394,7 +394,7 @@ async def test_contents_need_a_head_that_declares_their_length(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send(content(lambda *_: 1, start=0, stop=6, run=asyncio.to_thread))
+        await send(content(Pattern(), start=0, stop=6, run=asyncio.to_thread))
 
     listener = Listener(app)
     await listener.start()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from towpath.http.line import BUFFER_BYTES, PATIENCE_TIMES, ROUND_BYTES, TURN_BYTES, Buffers, Line, LineLostError
+from towpath.http.line import BUFFER_BYTES, PATIENCE_TIMES, ROUND_BYTES, TURN_BYTES, Buffers, Line, LineLostError, Stop
 
 CONTENT = os.urandom(1_000_003)
 PIECE = 64 * 1024
@@ -185,6 +185,41 @@ def test_a_turn_ends_however_quick_the_reader_is(pair: tuple[socket.socket, sock
         return min(len(buffer), PIECE)
 
     assert line.send(fill_and_read, 0, 1 << 30) == ROUND_BYTES
+    line.close()
+
+
+def test_what_is_in_memory_is_sent_at_once_until_the_client_takes_no_more(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = pair
+    line = Line(ours)
+    reached, why = line.send_now(fill, 0, len(CONTENT))
+    assert why is Stop.FULL
+    assert theirs.recv(reached, socket.MSG_WAITALL) == CONTENT[:reached]
+    assert line.send_now(fill, len(CONTENT) - 5, len(CONTENT)) == (len(CONTENT), Stop.DONE)
+    line.close()
+
+
+def test_what_is_not_in_memory_is_left_to_a_worker(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    line = Line(ours)
+
+    def fill_the_first(buffer: memoryview, position: int) -> int:
+        if position:
+            raise BlockingIOError
+        return fill(buffer[:9], position)
+
+    assert line.send_now(fill_the_first, 0, len(CONTENT)) == (9, Stop.COLD)
+    assert theirs.recv(100) == CONTENT[:9]
+    line.close()
+
+
+def test_a_client_that_is_gone_is_told_from_one_that_takes_no_more(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    line = Line(ours)
+    theirs.close()
+    with pytest.raises(LineLostError):
+        line.send_now(fill, 0, len(CONTENT))
     line.close()
 
 

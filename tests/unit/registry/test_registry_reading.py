@@ -158,3 +158,29 @@ def test_a_blob_that_was_replaced_under_a_damaged_transfer_stays(store: Store) -
         drain(reader, PIECE_BYTES)
     assert drain(store.read(digest, len(LARGE)), PIECE_BYTES) == LARGE
     assert store.damaged == []
+
+
+def test_what_was_not_hashed_yet_is_not_given_from_memory(store: Store) -> None:
+    reader = store.read(store.put(LARGE), len(LARGE))
+    with pytest.raises(BlockingIOError):
+        reader.fill_now(memoryview(bytearray(10)), 0)
+
+
+def test_what_is_hashed_and_in_memory_is_given_without_waiting(store: Store) -> None:
+    digest = store.put(LARGE)
+    drain(store.read(digest, len(LARGE)), PIECE_BYTES)
+    reader, buffer = store.read(digest, len(LARGE)), bytearray(100)
+    try:
+        count = reader.fill_now(memoryview(buffer), 7)
+    except BlockingIOError:
+        count = reader.fill(memoryview(buffer), 7)  # a filesystem that cannot tell, or whose memory was wanted
+    assert buffer[:count] == LARGE[7 : 7 + count]
+
+
+def test_a_file_that_ends_early_is_not_taken_for_one_that_must_be_waited_for(store: Store) -> None:
+    digest = store.put(SMALL)
+    drain(store.read(digest, len(SMALL)), PIECE_BYTES)
+    reader = store.read(digest, len(SMALL))
+    store.files.path(digest).write_bytes(b"")
+    with pytest.raises(DamagedContentError, match="ended at 5 bytes"):
+        reader.fill_now(memoryview(bytearray(10)), 5)

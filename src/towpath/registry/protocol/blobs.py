@@ -33,7 +33,7 @@ class BlobResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         reader = self._reader
         if find_direct(scope):
-            await send(content(reader.fill, start=reader.start, stop=reader.stop, run=self._blobs.run))
+            await send(content(reader, start=reader.start, stop=reader.stop, run=self._blobs.run))
         elif not await self._send_pieces(receive, send):
             return
         await send({"type": "http.response.body", "body": b""})

@@ -5,6 +5,7 @@ found damaged is moved aside, so that the next push heals it.
 """
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from towpath.registry.errors import DamagedContentError
 PIECE_BYTES = 512 * 1024
 # Inode, size, time of the last change: what tells a file from the one that replaces it.
 Seen = tuple[int, int, int]
+_CANNOT_TELL = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 HEALING = "push the image again; a damaged file is kept in the registry's `damaged` directory"
 
 
@@ -44,9 +46,18 @@ class OpenBlob:
         """A part of it."""
         return os.pread(self._descriptor, length, start)
 
-    def read_into(self, buffer: memoryview, start: int) -> int:
-        """Fill a buffer from a position on; says how much there was."""
-        return os.preadv(self._descriptor, [buffer], start)
+    def read_into(self, buffer: memoryview, start: int, *, wait: bool = True) -> int:
+        """Fill a buffer from a position on; says how much there was.
+
+        Raises:
+            BlockingIOError: it is not in memory, and not to be waited for; or that cannot be told on this filesystem.
+        """
+        try:
+            return os.preadv(self._descriptor, [buffer], start, 0 if wait else os.RWF_NOWAIT)
+        except OSError as error:
+            if not wait and error.errno in _CANNOT_TELL:
+                raise BlockingIOError from error
+            raise
 
 
 class BlobFiles:

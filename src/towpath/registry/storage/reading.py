@@ -45,9 +45,7 @@ class BlobReader:
         Raises:
             DamagedContentError: the file ended early, or has another digest.
         """
-        count = self._opened.read_into(buffer, position)
-        if not count:
-            raise DamagedContentError(f"blob {self._digest} is damaged (CutShort): its file ended at {position} bytes")
+        count = self._check(self._opened.read_into(buffer, position), position)
         if self._hasher and position + count > self._hashed:
             self._hasher.update(buffer[self._hashed - position : count])
             self._hashed = position + count
@@ -55,8 +53,19 @@ class BlobReader:
                 self._files.conclude(self._digest, self._hasher, self._opened)
         return count
 
+    def fill_now(self, buffer: memoryview, position: int) -> int:
+        """As `fill`, of what is hashed and in memory. Raises BlockingIOError where anything must be waited for."""
+        if self._hasher:
+            raise BlockingIOError
+        return self._check(self._opened.read_into(buffer, position, wait=False), position)
+
     def read(self, position: int, length: int) -> bytes:
         """As `fill`, into bytes of their own."""
         content = bytearray(min(length, self.stop - position))
         count = self.fill(memoryview(content), position)
         return bytes(content[:count])
+
+    def _check(self, count: int, position: int) -> int:
+        if not count:
+            raise DamagedContentError(f"blob {self._digest} is damaged (CutShort): its file ended at {position} bytes")
+        return count
