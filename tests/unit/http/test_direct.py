@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import random
 import resource
 import socket
 import ssl
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from fakes.contents_app import ContentsApp, Pattern, content_of, serve_contents
 from fakes.raw_http import RawConnection, format_head, format_request
+from fakes.raw_random import talk_at_random
 from towpath.aio.clock import SystemClock
 from towpath.errors import RefusedError
 from towpath.http.body import BodyInterruptedError, BodyTooSlowError, Patience
@@ -477,3 +479,11 @@ async def test_behind_tls_contents_take_the_way_of_messages(tmp_path: Path) -> N
             assert (await connection.ask("GET", f"/{len(body)}")).body == body
         assert app.direct_bytes == 0
         await connection.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_is_cut_and_mixed_at_random_arrives_byte_by_byte(seed: int) -> None:
+    app, chance = ContentsApp(), random.Random(seed)  # noqa: S311 - repeatable on purpose
+    async with serve_contents(app) as listener, asyncio.timeout(100):
+        await asyncio.gather(*(talk_at_random(listener.port, chance, requests=6) for _ in range(3)))
+    assert app.errors == []
