@@ -6,6 +6,7 @@ about that the catalog does not know, or that is of no upload. `TOWPATH_FAULTS_S
 `TOWPATH_FAULTS_KILLS` how many.
 """
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -22,9 +23,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from fakes.registry import password
+from fakes.registry import password, serve_registry
 from fakes.registry_nursery import KillableRegistry, Nursery, run_nursery
+from towpath.http.direct import find_direct
+from towpath.http.server import Listener
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -37,6 +41,8 @@ KILLS = int(os.environ.get("TOWPATH_FAULTS_KILLS", "200"))
 AUTHORIZATION = "Basic " + b64encode(f"admin:{password('admin')}".encode()).decode()
 DAY = 86_400.0
 REPOSITORY = "lab/app"
+# One that comes as a message, and two that a worker reads from the socket.
+BODY_SIZES = [1000, 2_500_000, 7_000_000]
 # Far above what one answer takes on a busy machine.
 TIMEOUT_SECONDS = 60.0
 
@@ -72,8 +78,8 @@ class Told:
 class Client:
     """Raw HTTP to one registry."""
 
-    def __init__(self, registry: KillableRegistry) -> None:
-        self.address = ("127.0.0.1", registry.port)
+    def __init__(self, port: int) -> None:
+        self.address = ("127.0.0.1", port)
         self._connection = http.client.HTTPConnection(*self.address, timeout=TIMEOUT_SECONDS)
 
     def __enter__(self) -> Self:
@@ -137,14 +143,14 @@ class Round:
 
     def patch(self) -> None:
         """Kill in the middle of a PATCH."""
-        content = self.chance.randbytes(self.chance.choice([1000, 2_500_000]))
+        content = self.chance.randbytes(self.chance.choice(BODY_SIZES))
         _, _, location = self.client.ask("POST", f"/v2/{REPOSITORY}/blobs/uploads/")
         self.told.sessions[location] = content
         self.client.cut("PATCH", location, content, at=self.chance.random())
 
     def put(self) -> None:
         """Kill in the middle of the PUT that ends an upload, with some of the content in it."""
-        content = self.chance.randbytes(self.chance.choice([1000, 2_500_000]))
+        content = self.chance.randbytes(self.chance.choice(BODY_SIZES))
         _, _, location = self.client.ask("POST", f"/v2/{REPOSITORY}/blobs/uploads/")
         self.told.sessions[location] = content
         half = self.chance.randrange(len(content))
@@ -199,10 +205,10 @@ def live_and_die(registry: KillableRegistry, act: str, told: Told, chance: rando
     """Do something until the registry is killed; what raises is the end of the connection."""
     endless = act in {"pushes", "moves", "deletions"}
     # The acts that end by themselves have chosen their byte; a moment later, so that some of it is worked on.
-    delay = chance.uniform(0.0, 0.15) if endless else chance.choice([0.0, 0.0005, 0.002, 0.008])
+    delay = chance.uniform(0.0, 0.15) if endless else chance.choice([0.0, 0.0005, 0.002, 0.008, 0.02])
     killer = threading.Timer(delay, registry.kill)
     try:
-        with Client(registry) as client:
+        with Client(registry.port) as client:
             if endless:
                 killer.start()
             getattr(Round(client, told, chance), act)()
@@ -292,7 +298,7 @@ def test_no_kill_loses_what_was_acknowledged_or_leaves_a_file(nursery: Nursery, 
             unknown = sessions_in(root) - known - strays
             assert len(unknown) <= 1, f"uploads that nobody began: {unknown}"
             strays |= unknown
-            with Client(restarted) as client:
+            with Client(restarted.port) as client:
                 for digest, content in () if collects else told.blobs.items():
                     answer = client.ask("GET", f"/v2/{REPOSITORY}/blobs/{digest}")
                     assert (answer[0], answer[1] == content) == (200, True)
@@ -333,7 +339,7 @@ def test_an_index_is_never_without_its_entries_whatever_the_moment_of_a_kill(nur
     rounds = max(8, KILLS // 10)
     for number in range(rounds):
         registry = nursery.start(root)
-        with Client(registry) as client:
+        with Client(registry.port) as client:
             push_index(client, f"set{number}", chance)
             # Half of the indexes lose their tag, so that collections have something to take apart.
             if number % 2:
@@ -347,8 +353,34 @@ def test_an_index_is_never_without_its_entries_whatever_the_moment_of_a_kill(nur
         assert sessions_in(root) == set()
         with contextlib.closing(sqlite3.connect(root / "catalog.db")) as database:
             rows = database.execute("SELECT content FROM manifests WHERE media_type = ?", (media.OCI_INDEX,)).fetchall()
-        with Client(restarted) as client:
+        with Client(restarted.port) as client:
             for (content,) in rows:
                 check_index(client, json.loads(content))
         restarted.kill()
     assert rows, "indexes with a tag stay"
+
+
+async def test_the_bodies_that_are_cut_are_read_from_the_socket_by_a_worker(tmp_path: Path) -> None:
+    received: dict[str, int] = {}
+
+    async with serve_registry(tmp_path) as server:
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await server.app(scope, receive, send)
+            direct = find_direct(scope)
+            assert direct is not None
+            received[scope["method"]] = direct.received
+
+        listener = Listener(app)
+        await listener.start()
+
+        def push(size: int) -> None:
+            with Client(listener.port) as client:
+                client.push_blob(bytes(size), Told())
+
+        await asyncio.to_thread(push, BODY_SIZES[0])
+        assert received == {"POST": 0, "PATCH": 0, "PUT": 0}
+        for size in BODY_SIZES[1:]:
+            await asyncio.to_thread(push, size)
+            assert received["PATCH"] > size / 2
+        await listener.close()
