@@ -205,7 +205,7 @@ class Direct:
                 try:
                     reached, why = line.send_now(contents.fill_now, start, min(stop, start + LOOP_BYTES))
                     if why is Stop.COLD:
-                        reached = await run(partial(line.send, contents.fill, reached, stop))
+                        reached, why = await run(partial(line.send, contents.fill, reached, stop))
                 except LineLostError:
                     self._abort()
                     return

@@ -42,7 +42,7 @@ PATIENCE_TIMES = 8
 class Stop(Enum):
     """Why a line stopped sending."""
 
-    DONE = "all is sent"
+    DONE = "all is sent that was to be sent in this turn"
     FULL = "the client takes no more at present"
     COLD = "what comes next is not in memory"
 
@@ -145,8 +145,10 @@ class Line:
                     return position, Stop.FULL
         return position, Stop.DONE
 
-    def send(self, fill: Fill, start: int, stop: int) -> int:
-        """Send what `fill` gives for the positions from `start` up to `stop`, as far as it is taken; says up to where.
+    def send(self, fill: Fill, start: int, stop: int) -> tuple[int, Stop]:
+        """Send what `fill` gives for the positions from `start` up to `stop`, for a turn, as far as it is taken.
+
+        Says up to where, and why no further.
 
         Raises:
             LineLostError: the client is gone.
@@ -175,7 +177,7 @@ class Line:
         finally:
             self._leave()
 
-    def _send(self, fill: Fill, start: int, stop: int, buffer: memoryview) -> int:
+    def _send(self, fill: Fill, start: int, stop: int, buffer: memoryview) -> tuple[int, Stop]:
         position = start
         patience = PATIENCE_TIMES
         while position < stop:
@@ -189,14 +191,14 @@ class Line:
                         or not patience
                         or not self._wait(self._descriptor, select.POLLOUT)
                     ):
-                        return position
+                        return position, Stop.FULL
                     patience -= 1
                     continue
                 except OSError as error:
                     raise LineLostError from error
                 position += sent
                 piece = piece[sent:]
-        return position
+        return position, Stop.DONE
 
     def _pieces(self, count: int, buffer: memoryview) -> Iterator[memoryview]:
         left = count

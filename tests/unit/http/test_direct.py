@@ -7,6 +7,7 @@ import resource
 import socket
 import ssl
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -320,6 +321,20 @@ async def test_clients_that_do_not_read_hold_no_worker() -> None:
             other.abort()
             await other.close()
         await until(lambda: descriptors() == before)
+
+
+async def test_a_client_that_does_not_read_is_not_tried_again_and_again() -> None:
+    app, positions = ContentsApp(), Counter[int]()
+    app.filling = lambda position: positions.update([position])
+    async with talk(app) as (connection, port):
+        stuck = await RawConnection.open(port, receive_buffer=4096)
+        await stuck.send(format_head("GET", f"/{UNREAD}"))
+        await stuck.receive_head()
+        for _ in range(100):
+            assert (await connection.ask("PUT", "/", SMALL)).status == 200
+        assert max(positions.values()) < 10
+        stuck.abort()
+        await stuck.close()
 
 
 @pytest.mark.parametrize("leave", ["abort", "close"])

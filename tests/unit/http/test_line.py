@@ -144,7 +144,7 @@ async def test_what_is_sent_arrives_however_slowly_it_is_read(pair: tuple[socket
     reader.start()
     position = 3
     while position < len(CONTENT):
-        position = await asyncio.to_thread(line.send, fill, position, len(CONTENT))
+        position, _ = await asyncio.to_thread(line.send, fill, position, len(CONTENT))
         if position < len(CONTENT):
             await line.sendable()
     line.close()
@@ -155,9 +155,10 @@ async def test_what_is_sent_arrives_however_slowly_it_is_read(pair: tuple[socket
 
 def test_a_client_that_does_not_read_keeps_no_worker(pair: tuple[socket.socket, socket.socket]) -> None:
     line = Line(pair[0])
-    reached = line.send(fill_zeros, 0, 1 << 30)
+    reached, why = line.send(fill_zeros, 0, 1 << 30)
+    assert why is Stop.FULL
     assert 0 < reached < TURN_BYTES
-    assert line.send(fill_zeros, reached, 1 << 30) == reached
+    assert line.send(fill_zeros, reached, 1 << 30) == (reached, Stop.FULL)
     line.close()
 
 
@@ -184,7 +185,7 @@ def test_a_turn_ends_however_quick_the_reader_is(pair: tuple[socket.socket, sock
             theirs.recv(PIECE, socket.MSG_WAITALL)
         return min(len(buffer), PIECE)
 
-    assert line.send(fill_and_read, 0, 1 << 30) == ROUND_BYTES
+    assert line.send(fill_and_read, 0, 1 << 30) == (ROUND_BYTES, Stop.DONE)
     line.close()
 
 
@@ -287,7 +288,8 @@ def test_a_reader_that_turns_slow_loses_its_worker(pair: tuple[socket.socket, so
                 theirs.recv(PIECE)
         return min(len(buffer), PIECE)
 
-    assert line.send(fill_and_read, 0, 1 << 30) > BUFFER_BYTES
+    reached, why = line.send(fill_and_read, 0, 1 << 30)
+    assert (reached > BUFFER_BYTES, why) == (True, Stop.FULL)
     assert trickle.events == [select.POLLOUT] * PATIENCE_TIMES
     line.close()
 

@@ -20,6 +20,8 @@ from towpath.registry.errors import DamagedContentError
 PIECE_BYTES = 512 * 1024
 # Inode, size, time of the last change: what tells a file from the one that replaces it.
 Seen = tuple[int, int, int]
+# A Python that was built for an old C library cannot ask.
+_NO_WAIT: int | None = getattr(os, "RWF_NOWAIT", None)
 _CANNOT_TELL = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 HEALING = "push the image again; a damaged file is kept in the registry's `damaged` directory"
 
@@ -52,12 +54,20 @@ class OpenBlob:
         Raises:
             BlockingIOError: it is not in memory, and not to be waited for; or that cannot be told on this filesystem.
         """
+        if wait:
+            return os.preadv(self._descriptor, [buffer], start)
+        if _NO_WAIT is None:
+            raise BlockingIOError
         try:
-            return os.preadv(self._descriptor, [buffer], start, 0 if wait else os.RWF_NOWAIT)
+            count = os.preadv(self._descriptor, [buffer], start, _NO_WAIT)
         except OSError as error:
-            if not wait and error.errno in _CANNOT_TELL:
+            if error.errno in _CANNOT_TELL:
                 raise BlockingIOError from error
             raise
+        # Linux 5.9 and 5.10 say 0 where something is not in memory (preadv2(2), BUGS).
+        if not count:
+            raise BlockingIOError
+        return count
 
 
 class BlobFiles:

@@ -45,7 +45,9 @@ class BlobReader:
         Raises:
             DamagedContentError: the file ended early, or has another digest.
         """
-        count = self._check(self._opened.read_into(buffer, position), position)
+        count = self._opened.read_into(buffer, position)
+        if not count:
+            raise DamagedContentError(f"blob {self._digest} is damaged (CutShort): its file ended at {position} bytes")
         if self._hasher and position + count > self._hashed:
             self._hasher.update(buffer[self._hashed - position : count])
             self._hashed = position + count
@@ -57,15 +59,10 @@ class BlobReader:
         """As `fill`, of what is hashed and in memory. Raises BlockingIOError where anything must be waited for."""
         if self._hasher:
             raise BlockingIOError
-        return self._check(self._opened.read_into(buffer, position, wait=False), position)
+        return self._opened.read_into(buffer, position, wait=False)
 
     def read(self, position: int, length: int) -> bytes:
         """As `fill`, into bytes of their own."""
         content = bytearray(min(length, self.stop - position))
         count = self.fill(memoryview(content), position)
         return bytes(content[:count])
-
-    def _check(self, count: int, position: int) -> int:
-        if not count:
-            raise DamagedContentError(f"blob {self._digest} is damaged (CutShort): its file ended at {position} bytes")
-        return count
