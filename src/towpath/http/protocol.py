@@ -156,6 +156,16 @@ class BoundedProtocol(HttpToolsProtocol):
             return True
         return False
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # As uvicorn does; but a callback at the task's end would cost each request another turn of the event loop.
+        self.tasks.add(self.loop.create_task(self._run(cycle, app)))
+
+    async def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
+        try:
+            await cycle.run_asgi(app)
+        finally:
+            self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
     def _end_body(self) -> None:
         """The body has come to its end without the parser, which was left in the middle of it."""
         self.parser = httptools.HttpRequestParser(self)

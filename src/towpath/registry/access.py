@@ -61,30 +61,30 @@ class Access:
         self._signer = signer
         self._on_refusal = on_refusal or (lambda _: None)
 
-    async def identify(self, request: Request, scopes: tuple[Scope, ...]) -> Caller:
+    async def identify(self, request: Request, ask: Callable[[], tuple[Scope, ...]]) -> Caller:
         """The caller of a request. Raises RegistryError (UNAUTHORIZED).
 
         Args:
             request: the request.
-            scopes: what to ask for in a challenge; the first one is what the request needs.
+            ask: says what to ask for in a challenge; the first scope is what the request needs.
         """
         header = request.headers.get("authorization", "")
         basic = parse_basic(header)
         if basic:
             login = await self._accounts.authenticate(basic.username, basic.password)
             if login is None:
-                raise self._refused("credentials", request, scopes, "user name or password is wrong")
+                raise self._refused("credentials", request, ask(), "user name or password is wrong")
             return Caller(login.account, None)
         token = parse_bearer(header)
         if not token:
-            return self._identify_anonymous(request, scopes)
+            return self._identify_anonymous(request, ask())
         try:
             claims = self._signer.read(token)
         except ExpiredTokenError as error:
-            raise self._refused("expired", request, scopes, "the token has expired", "invalid_token") from error
+            raise self._refused("expired", request, ask(), "the token has expired", "invalid_token") from error
         login = self._accounts.find_login(claims.account, claims.secret_id) if claims else None
         if login is None or claims is None:
-            raise self._refused("token", request, scopes, "the token is not valid here", "invalid_token")
+            raise self._refused("token", request, ask(), "the token is not valid here", "invalid_token")
         return Caller(login.account, claims.scopes)
 
     def require(self, request: Request, caller: Caller, scope: Scope) -> None:

@@ -92,7 +92,7 @@ class _Front:
     async def _dispatch(self, request: Request) -> Response:
         path = request.path_params.get("path", "")
         match = find_match(path)
-        caller = await self._access.identify(request, _asked(match, path, request))
+        caller = await self._access.identify(request, lambda: _asked(match, path, request))
         name_caller(request.scope, caller.account.name)
         if match is None:
             return answer_error(404, ErrorCode.NAME_UNKNOWN, f"{request.url.path[:256]} is no path of a registry")
