@@ -17,6 +17,7 @@ from towpath.aio.loading import uncollected
 from towpath.errors import TowpathError
 from towpath.server.allocation import keep_memory_small
 from towpath.server.clusterfile import explain_remembered, recall_cluster, remember_cluster
+from towpath.server.descriptors import allow_many_descriptors
 from towpath.server.remotefile import recall_remote
 from towpath.server.runfile import RunInfo
 from towpath.server.running import Lock, remove_run_info, write_run_info
@@ -57,6 +58,7 @@ def run_platform(settings: Settings, *, on_ready: Callable[[Running], None], ver
     with Lock(settings.state):
         asked, settings = settings, recall_cluster(recall_remote(settings))
         keep_memory_small()
+        allow_many_descriptors()
         watch_children_cheaply()
         try:
             asyncio.run(_run(settings, on_ready, started))

@@ -39,6 +39,7 @@ from towpath.registry.protocol.exchange import OnPush
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
 from towpath.server.allocation import keep_memory_small
+from towpath.server.descriptors import allow_many_descriptors
 from towpath.server.registrysettings import RegistrySettings, check_settings
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ class StandaloneRegistry:
 def run_registry(settings: RegistrySettings, *, on_ready: Callable[[str], None]) -> None:
     """Run a registry in this process until SIGINT, SIGTERM or SIGHUP. Raises TowpathError."""
     keep_memory_small()
+    allow_many_descriptors()
     asyncio.run(_run(settings, on_ready))
 
 
