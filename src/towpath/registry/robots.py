@@ -100,15 +100,20 @@ class RobotFile:
         return [self._robots[name] for name in sorted(self._robots)]
 
     def create(self, name: str, grants: Sequence[Grant], *, now: float, expires_at: float | None = None) -> Made:
-        """Make a robot.
+        """Make a robot; `expires_at` None is never.
 
         Raises:
-            UserError: the name or a repository is not one.
+            UserError: the name or a repository is not one, or its end is not ahead.
             ConflictError: there is a robot of that name.
         """
         check_name(name)
         for grant in grants:
             check_repository_glob(grant.repository_glob)
+        if expires_at is not None and expires_at <= now:
+            raise UserError(
+                f"robot {name} cannot be made (BadExpiry): it would end {now - expires_at:.0f} s ago, expected later",
+                hint="say how long it lives, or nothing: until it is revoked",
+            )
         with self._writing() as robots:
             if name in robots:
                 raise ConflictError(

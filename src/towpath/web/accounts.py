@@ -69,12 +69,12 @@ class AccountsApi:
     async def _create_robot(self, request: Request) -> Document:
         body = await read_document(request)
         now = self.clock.now()
-        lifetime = _seconds(body, "lifetime_seconds")
+        lifetime = None if body.get("lifetime_seconds") is None else _seconds(body, "lifetime_seconds")
         made = self.robots.create(
             text_field(body, "name"),
             parse_grants(body.get("repositories"), body.get("allow")),
             now=now,
-            expires_at=now + lifetime if lifetime else None,
+            expires_at=now + lifetime if lifetime is not None else None,
         )
         return made_document(made, registry=self.registry, now=self.clock.now())
 
@@ -98,7 +98,7 @@ class AccountsApi:
 
 
 def _seconds(body: Document, name: str) -> float:
-    value = body.get(name) or 0.0
+    value = body.get(name, 0.0)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= LONGEST_SECONDS:
         raise UserError(f"{name} cannot be read (BadNumber): got {value!r:.40}, expected seconds")
     return float(value)

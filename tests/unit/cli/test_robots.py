@@ -48,6 +48,11 @@ def test_a_robot_is_made_by_the_running_platform(running: CannedPlatform, type_:
     )
 
 
+def test_a_robot_without_an_expiry_is_asked_for_without_one(running: CannedPlatform, type_: Type) -> None:
+    assert type_("robot", "create", "ci", "--repository", "home/*").code == 0
+    assert running.asked[-1][2]["lifetime_seconds"] is None
+
+
 def test_rotation_and_revocation_go_to_the_running_platform(running: CannedPlatform, type_: Type) -> None:
     assert SECRET in type_("robot", "rotate", "ci", "--overlap", "1h30m").out
     assert running.asked[-1][2] == {"name": "ci", "overlap_seconds": 5400}
@@ -102,7 +107,6 @@ def test_a_registry_on_its_own_has_robots_of_its_own(tmp_path: Path, type_: Type
     assert list(json.loads(config.out)["auths"]) == ["reg:1"]
 
 
-@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -110,11 +114,25 @@ def test_a_registry_on_its_own_has_robots_of_its_own(tmp_path: Path, type_: Type
         ("create", "ci", "--repository", "home/*", "--allow", "admin"),
         ("create", "ci", "--repository", "home/*", "--expires", "soon"),
         ("create", "ci", "--repository", "home/*", "--expires", "1d1"),
+        ("create", "ci", "--repository", "home/*", "--expires", "0d"),
+        ("create", "ci", "--repository", "home/*", "--expires", "0h0s"),
+        ("create", "ci", "--repository", "home/*", "--expires", "-1d"),
+        ("create", "ci", "--repository", "home/*", "--expires", "36501d"),
         ("create", "--repository", "home/*"),
     ],
 )
-def test_wrong_input_ends_with_2(type_: Type, arguments: tuple[str, ...]) -> None:
+def test_wrong_input_ends_with_2(running: CannedPlatform, type_: Type, arguments: tuple[str, ...]) -> None:
     assert type_("robot", *arguments).code == 2
+    assert not any(asked.startswith("POST") for asked, *_ in running.asked)
+
+
+def test_a_lifetime_of_nothing_makes_no_robot_that_lives_for_ever(tmp_path: Path, type_: Type) -> None:
+    create = ("robot", "create", "ci", "--repository", "home/*", "--root", str(tmp_path))
+    refused = type_(*create, "--expires", "0d")
+    assert (refused.code, "'0d' would end at once: expected more than 0s" in refused.err) == (2, True)
+    assert not (tmp_path / "robots.json").exists()
+    assert type_(*create, "-o", "json").json()["robot"]["expires"] is None
+    assert type_(*create[:2], "short", *create[3:], "--expires", "1s", "-o", "json").json()["robot"]["expires"]
 
 
 def test_elsewhere_than_in_a_platform_it_says_so(tmp_path: Path, type_: Type, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,11 @@ async def test_a_robot_is_made_and_its_secret_shown_once(served: Served) -> None
     assert listed["robots"] == [{**made["robot"], "last_used": "2026-01-31T09:30:05Z"}]
 
 
+async def test_a_robot_without_a_lifetime_never_expires(served: Served) -> None:
+    made = await served.post("/robots", {**CI, "lifetime_seconds": None})
+    assert made["robot"]["expires"] is None
+
+
 async def test_a_robot_is_rotated_and_revoked(served: Served) -> None:
     first = await served.post("/robots", CI)
     second = await served.post("/robots/rotations", {"name": "ci", "overlap_seconds": 60})
@@ -95,6 +100,8 @@ async def test_a_robot_is_rotated_and_revoked(served: Served) -> None:
         ({"allow": []}, "BadPermission"),
         ({"allow": ["admin"]}, "BadPermission"),
         ({"lifetime_seconds": -1}, "BadNumber"),
+        ({"lifetime_seconds": 0}, "BadExpiry"),
+        ({"lifetime_seconds": ""}, "BadNumber"),
         ({"lifetime_seconds": "1d"}, "BadNumber"),
         ({"lifetime_seconds": 1e300}, "BadNumber"),
     ],

@@ -26,14 +26,14 @@ from towpath.cli.robot.roster import find_roster, roster_options
     default=["pull"],
     help="What it may do there; push and delete bring pull. May be repeated.  [default: pull]",
 )
-@click.option("--expires", type=Duration(), default=0.0, help="For how long: 90d, 12h.  [default: until revoked]")
+@click.option("--expires", type=Duration(above_zero=True), help="For how long: 90d, 12h.  [default: until revoked]")
 @issue_options
 @roster_options
 def command(
     name: str,
     repositories: tuple[str, ...],
     allow: tuple[str, ...],
-    expires: float,
+    expires: float | None,
     directory: Path,
     root: Path | None,
     **issue: str | None,

@@ -22,7 +22,7 @@ class FileRoster:
         return {"registry": self._registry, "robots": documents}
 
     def create(
-        self, name: str, *, repositories: Sequence[str], allow: Sequence[str], lifetime_seconds: float
+        self, name: str, *, repositories: Sequence[str], allow: Sequence[str], lifetime_seconds: float | None
     ) -> dict[str, Any]:
         """Make one."""
         now = time.time()
@@ -30,7 +30,7 @@ class FileRoster:
             name,
             parse_grants([*repositories], [*allow]),
             now=now,
-            expires_at=now + lifetime_seconds if lifetime_seconds else None,
+            expires_at=now + lifetime_seconds if lifetime_seconds is not None else None,
         )
         return made_document(made, registry=self._registry, now=now)
 

@@ -27,9 +27,9 @@ class Roster(Protocol):
         ...
 
     def create(
-        self, name: str, *, repositories: Sequence[str], allow: Sequence[str], lifetime_seconds: float
+        self, name: str, *, repositories: Sequence[str], allow: Sequence[str], lifetime_seconds: float | None
     ) -> dict[str, Any]:
-        """Make one. Raises UserError, ConflictError."""
+        """Make one, for ever where there is no lifetime. Raises UserError, ConflictError."""
         ...
 
     def rotate(self, name: str, *, overlap_seconds: float) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class PlatformRoster:
         return found
 
     def create(
-        self, name: str, *, repositories: Sequence[str], allow: Sequence[str], lifetime_seconds: float
+        self, name: str, *, repositories: Sequence[str], allow: Sequence[str], lifetime_seconds: float | None
     ) -> dict[str, Any]:
         """Make one."""
         body = {"name": name, "repositories": [*repositories], "allow": [*allow], "lifetime_seconds": lifetime_seconds}
