@@ -131,8 +131,10 @@ class Direct:
         try:
             await self._app(scope, self._receive, give)
         finally:
-            # Whatever nobody asked for would otherwise be kept until the next request.
+            # Whatever nobody asked for would otherwise be kept until the next request; and a request that is named by
+            # its own scope, until the collector finds the circle.
             self._pieces.clear()
+            scope.get("extensions", {}).pop(EXTENSION, None)
 
     async def _receive(self) -> Message:
         if not self._pieces:

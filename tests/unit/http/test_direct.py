@@ -1,12 +1,14 @@
 """Large contents past the event loop, over real sockets: however a client cuts, mixes and breaks off."""
 
 import asyncio
+import gc
 import hashlib
 import random
 import resource
 import socket
 import ssl
 import threading
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,7 +24,7 @@ from towpath.aio.clock import SystemClock
 from towpath.errors import RefusedError
 from towpath.http.body import BodyInterruptedError, BodyTooSlowError, Patience
 from towpath.http.certificates import ensure_certificates
-from towpath.http.direct import WAITING_BYTES, WORTHWHILE_BYTES, content, find_direct
+from towpath.http.direct import WAITING_BYTES, WORTHWHILE_BYTES, Direct, content, find_direct
 from towpath.http.line import BUFFER_BYTES, TURN_BYTES
 from towpath.http.server import Listener
 
@@ -422,6 +424,35 @@ async def test_contents_need_a_head_that_declares_their_length(
     assert "GET / failed" in caplog.text
     await connection.close()
     await listener.close()
+
+
+async def test_a_request_that_has_ended_leaves_no_circle_for_the_collector() -> None:
+    requests: list[weakref.ref[Direct]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        direct = find_direct(scope)
+        assert direct is not None
+        requests.append(weakref.ref(direct))
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    listener = Listener(app)
+    await listener.start()
+    gc.collect()
+    gc.disable()
+    try:
+        connection = await RawConnection.open(listener.port)
+        for _ in range(3):
+            assert (await connection.ask("PUT", "/", SMALL)).status == 204
+        # The protocol knows the last one until the next begins.
+        assert [request() is None for request in requests] == [True, True, False]
+        await connection.close()
+        await until(lambda: requests[2]() is None)
+    finally:
+        gc.enable()
+        await listener.close()
 
 
 # --- the end, and TLS
