@@ -19,6 +19,7 @@ from towpath.registry.accounts import Accounts
 from towpath.registry.app import create_registry_app
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.service import Registry
+from towpath.registry.tokens import TokenSettings
 from towpath.registry.traffic import Observer
 
 
@@ -76,7 +77,12 @@ class Api:
 
 @asynccontextmanager
 async def open_api(
-    root: Path, clock: VirtualClock, *, accounts: Accounts | None = None, observers: Sequence[Observer] = ()
+    root: Path,
+    clock: VirtualClock,
+    *,
+    accounts: Accounts | None = None,
+    observers: Sequence[Observer] = (),
+    external_url: str = "",
 ) -> AsyncIterator[Api]:
     """Start a registry in this directory until the block ends."""
     registry = Registry(root, clock=clock)
@@ -86,7 +92,14 @@ async def open_api(
     async def note(event: PushEvent) -> None:
         pushes.append(event)
 
-    app = create_registry_app(registry, accounts or prepare_accounts(), on_push=note, clock=clock, observers=observers)
+    app = create_registry_app(
+        registry,
+        accounts or prepare_accounts(),
+        on_push=note,
+        clock=clock,
+        tokens=TokenSettings(external_url=external_url),
+        observers=observers,
+    )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://registry.test") as client:

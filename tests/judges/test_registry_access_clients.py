@@ -1,5 +1,6 @@
 """Accounts, TLS, numbers and notifications of the registry as skopeo, podman and promtool see them."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from fakes.foreign import require, run, tar_of
 from fakes.layout import write_layout
 from fakes.platform import LivePlatform, is_healthy
 from fakes.standalone_registry import StandaloneRegistry, serve_alone
+from fakes.tls_proxy import end_tls
 from towpath.aio.clock import SystemClock
 from towpath.http.certificates import Certificates, ensure_certificates
 
@@ -159,3 +161,24 @@ def triggered_by_channel(platform: LivePlatform) -> list[str]:
     """The reconciliations of `dev` that a moved channel asked for, and no push to Git or timer."""
     events = platform.api("/events", environment="dev", limit=1000)["events"]
     return [event["message"] for event in events if "trigger: channel" in event["message"]]
+
+
+async def test_behind_a_proxy_that_ends_tls_skopeo_gets_its_tokens_there_and_says_nothing_in_clear_text(
+    tmp_path: Path, layout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skopeo, name = require("skopeo"), "reg.example.com"
+    files = ensure_certificates(tmp_path / "tls", names=[name], now=NOW)
+    certificates = tmp_path / "certs.d"
+    certificates.mkdir()
+    (certificates / "ca.crt").write_bytes(files.authority_bytes())
+    with serve_alone(tmp_path / "registry", "--advertise", name) as registry:
+        login = f"ci:{registry.create_robot('ci', 'lab/*')}"
+        async with end_tls(files.certificate, files.key, target=registry.host) as proxy:
+            for variable, value in proxy.environment.items():
+                monkeypatch.setenv(variable, value)
+            source, remote = f"oci:{layout}:latest", f"docker://{name}/lab/app:v1"
+            options = ("--dest-cert-dir", certificates, "--dest-creds", login)
+            await asyncio.to_thread(run, skopeo, "copy", *options, source, remote)
+        assert set(proxy.connected) == {f"{name}:443"}
+        assert proxy.clear_text == []
+        assert registry.ask("GET", "/v2/lab/app/tags/list", headers={"Host": "other.example"})[0] == 421

@@ -32,7 +32,7 @@ _ADVERTISE = (
         default="",
         callback=advertised_address,
         metavar="HOST[:PORT]",
-        help="Where nodes and clients reach this platform.  [default: where it listens]",
+        help="Where clients and nodes reach it; behind a proxy that ends TLS, too.  [default: where it listens]",
     ),
     click.option("--plain-http", is_flag=True, help="Speak to --advertise without TLS."),
 )

@@ -54,12 +54,26 @@ class Access:
     """Authenticates requests to one registry."""
 
     def __init__(
-        self, accounts: Accounts, signer: TokenSigner, *, on_refusal: Callable[[str], None] | None = None
+        self,
+        accounts: Accounts,
+        signer: TokenSigner,
+        *,
+        on_refusal: Callable[[str], None] | None = None,
+        external_url: str = "",
     ) -> None:
-        """`on_refusal` is told why each request was refused: `credentials`, `token`, `expired`, `scope`, `missing`."""
+        """Prepare.
+
+        Args:
+            accounts: who there is.
+            signer: makes and reads tokens.
+            on_refusal: told why each request was refused: `credentials`, `token`, `expired`, `scope`, `missing`.
+            external_url: where clients reach the registry behind a proxy that ends TLS; empty for what they say in
+                `Host`. No header of the proxy's is asked: anyone could send one.
+        """
         self._accounts = accounts
         self._signer = signer
         self._on_refusal = on_refusal or (lambda _: None)
+        self._external_url = external_url
 
     async def identify(self, request: Request, ask: Callable[[], tuple[Scope, ...]]) -> Caller:
         """The caller of a request. Raises RegistryError (UNAUTHORIZED).
@@ -161,11 +175,15 @@ class Access:
             return Caller(login.account, None)
         raise self._refused("missing", request, scopes, "authentication is required")
 
+    def url_for(self, request: Request) -> str:
+        """Where the sender of a request reaches the registry: scheme and host."""
+        return self._external_url or f"{request.url.scheme}://{request.headers.get('host', '')}"
+
     def _refused(
         self, reason: str, request: Request, scopes: tuple[Scope, ...], message: str, said: str = ""
     ) -> RegistryError:
         self._on_refusal(reason)
-        return _unauthorized(request, scopes, message, error=said)
+        return _unauthorized(self.url_for(request), scopes, message, error=said)
 
 
 def _narrow(account: Account, scope: Scope) -> Scope:
@@ -176,9 +194,8 @@ def _narrow(account: Account, scope: Scope) -> Scope:
     return Scope(scope.kind, scope.name, allowed if "*" in scope.actions else allowed & scope.actions)
 
 
-def _unauthorized(request: Request, scopes: tuple[Scope, ...], message: str, *, error: str = "") -> RegistryError:
-    host = request.headers.get("host", "")
-    parameters = {"realm": f"{request.url.scheme}://{host}/token", "service": host}
+def _unauthorized(url: str, scopes: tuple[Scope, ...], message: str, *, error: str = "") -> RegistryError:
+    parameters = {"realm": f"{url}/token", "service": url.partition("://")[2]}
     wanted = " ".join(map(str, scopes))
     if wanted:
         parameters["scope"] = wanted

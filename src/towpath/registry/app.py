@@ -26,7 +26,7 @@ from towpath.registry.protocol.upstream import ask_upstream
 from towpath.registry.routes import Below, Served
 from towpath.registry.service import Registry
 from towpath.registry.token_endpoint import TokenEndpoint
-from towpath.registry.tokens import TokenSigner
+from towpath.registry.tokens import TokenSettings, TokenSigner
 from towpath.registry.traffic import Measured, Observer, name_caller
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def create_registry_app(
     *,
     on_push: OnPush | None = None,
     clock: Clock | None = None,
-    token_key: bytes | None = None,
+    tokens: TokenSettings | None = None,
     observers: Sequence[Observer] = (),
     patience: Patience | None = None,
 ) -> Router:
@@ -51,7 +51,7 @@ def create_registry_app(
         accounts: who may do what.
         on_push: called after each tag that was set; it should only take note.
         clock: ages tokens.
-        token_key: signs tokens; random unless given, so that a restart makes clients ask again.
+        tokens: what signs tokens, and where clients ask for them.
         observers: told of every request that has ended, and of every refusal.
         patience: how slowly a client may send.
     """
@@ -61,8 +61,9 @@ def create_registry_app(
         for observer in observers:
             observer.refused(reason)
 
-    signer = TokenSigner(key=token_key or secrets.token_bytes(32), clock=clock)
-    access = Access(accounts, signer, on_refusal=tell_refusal)
+    tokens = tokens or TokenSettings()
+    signer = TokenSigner(key=tokens.key or secrets.token_bytes(32), clock=clock)
+    access = Access(accounts, signer, on_refusal=tell_refusal, external_url=tokens.external_url)
     front = _Front(registry, access, on_push, patience or Patience(), clock)
     distribution = Measured(Served(front.distribution), observers, clock=clock)
     token = Measured(Served(front.token), observers, clock=clock)

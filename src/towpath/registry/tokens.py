@@ -9,7 +9,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -25,6 +25,19 @@ REFRESH_SECONDS = 90 * 86_400
 REMEMBERED = 1024
 ACCESS = "access"
 REFRESH = "refresh"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """What a registry signs tokens with, and where clients get them.
+
+    Attributes:
+        key: signs them; random when empty, so that a restart makes clients ask again.
+        external_url: where clients reach the registry behind a proxy that ends TLS; empty for where they reach it.
+    """
+
+    key: bytes = field(default=b"", repr=False)
+    external_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

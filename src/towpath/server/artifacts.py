@@ -23,6 +23,7 @@ from towpath.registry.notifications import Notifier
 from towpath.registry.protocol.exchange import PushEvent
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
+from towpath.registry.tokens import TokenSettings
 from towpath.server.credentials import ADMIN, Credentials
 from towpath.server.manner import Manner
 from towpath.server.notifying import open_notifier
@@ -127,7 +128,7 @@ class Artifacts:
             self.accounts,
             on_push=take,
             clock=self._clock,
-            token_key=self._credentials.registry_token_key(),
+            tokens=TokenSettings(self._credentials.registry_token_key(), self._manner.external_url),
             observers=(self.counters, *self._manner.observers),
         )
         return app.routes

@@ -20,6 +20,7 @@ class Manner:
     Attributes:
         plain_http: which registries our own clients speak to without TLS.
         trust: what our own clients trust; None for the system's authorities.
+        external_url: where clients are sent for tokens, when a proxy ends TLS; empty for where they come.
         anonymous: repositories, by glob, that everybody may pull from.
         observers: told of every request, beside the counters.
         notify: whom to tell of pushes, by URL.
@@ -28,6 +29,7 @@ class Manner:
 
     plain_http: Callable[[str], bool] = is_loopback
     trust: ssl.SSLContext | None = None
+    external_url: str = ""
     anonymous: Sequence[str] = ()
     observers: Sequence[Observer] = ()
     notify: Sequence[str] = ()
@@ -46,6 +48,7 @@ def choose_manner(
     return Manner(
         plain_http=settings.speaks_plain_http,
         trust=trust,
+        external_url=settings.external_url,
         anonymous=settings.anonymous_pull,
         observers=observers,
         notify=settings.notify,

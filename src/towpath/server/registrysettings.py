@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.errors import UserError
-from towpath.http.hosts import is_loopback_host
+from towpath.http.hosts import is_loopback, is_loopback_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class RegistrySettings:
         root: its directory.
         host: where to listen.
         port: the port; 0 lets the system choose.
+        advertise: the `host[:port]` at which clients reach it; empty for where it listens.
+        plain_http: that address is spoken to without TLS though it is not loopback.
         tls: serve TLS, with a certificate of an authority of its own unless one is given.
         tls_names: what else that certificate is good for, beside loopback, `host` and the machine's name.
         tls_certificate: with `tls_key`, the PEM files to serve TLS with; taken up anew when they change.
@@ -34,6 +36,8 @@ class RegistrySettings:
     root: Path
     host: str = "127.0.0.1"
     port: int = 0
+    advertise: str = ""
+    plain_http: bool = False
     tls: bool = False
     tls_names: tuple[str, ...] = ()
     tls_certificate: Path | None = None
@@ -50,9 +54,21 @@ class RegistrySettings:
     upstream_logins: Path | None = None
 
     @property
+    def uses_tls(self) -> bool:
+        """Whether the port speaks TLS."""
+        return self.tls or self.tls_certificate is not None
+
+    @property
     def makes_certificate(self) -> bool:
         """Whether it serves a certificate of an authority of its own."""
         return self.tls and self.tls_certificate is None
+
+    @property
+    def external_url(self) -> str:
+        """Where clients come from when a proxy ends TLS: the advertised address. Empty where none does."""
+        if not self.advertise or self.uses_tls or self.plain_http or is_loopback(self.advertise):
+            return ""
+        return f"https://{self.advertise}"
 
     @property
     def tls_directory(self) -> Path:
@@ -76,7 +92,12 @@ def check_settings(settings: RegistrySettings) -> None:
         raise UserError(f"{missing} is missing (Usage): a certificate and its key go together")
     if settings.tls_names:
         _check_names(settings)
-    if settings.tls or settings.tls_certificate or settings.insecure_http or is_loopback_host(settings.host):
+    if settings.plain_http and (settings.uses_tls or not settings.advertise):
+        raise UserError(
+            "--plain-http says how --advertise is spoken to (Usage): without TLS, and not in place of it",
+            hint="--advertise HOST:PORT --plain-http, or leave it out",
+        )
+    if settings.uses_tls or settings.insecure_http or settings.plain_http or is_loopback_host(settings.host):
         return
     raise UserError(
         f"registry cannot listen at {settings.host} (ClearText): secrets would cross the network unencrypted",

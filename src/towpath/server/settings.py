@@ -101,6 +101,13 @@ class Settings:
         return is_loopback(registry) or (self.plain_http and registry == self.registry_host)
 
     @property
+    def external_url(self) -> str:
+        """Where clients come from when a proxy ends TLS: the advertised address. Empty where none does."""
+        if not self.advertise or self.uses_tls or self.speaks_plain_http(self.advertise):
+            return ""
+        return f"https://{self.advertise}"
+
+    @property
     def address(self) -> str:
         """`host:port` of Git, registry, webhooks and API."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

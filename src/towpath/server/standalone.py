@@ -24,7 +24,7 @@ from towpath.aio.files import write_durably
 from towpath.aio.tasks import Background
 from towpath.errors import TowpathError
 from towpath.http.credentials import SecretChecker, parse_basic
-from towpath.http.hosts import is_loopback_host
+from towpath.http.hosts import is_loopback_host, split_port
 from towpath.http.server import ANY_HOST, Listener
 from towpath.oci.challenge import PULL
 from towpath.registry.access_log import AccessLog
@@ -38,6 +38,7 @@ from towpath.registry.keeper.quota import Quota
 from towpath.registry.protocol.exchange import OnPush
 from towpath.registry.robots import RobotFile
 from towpath.registry.service import Registry
+from towpath.registry.tokens import TokenSettings
 from towpath.server.allocation import keep_memory_small
 from towpath.server.descriptors import allow_many_descriptors
 from towpath.server.registrysettings import RegistrySettings, check_settings
@@ -122,7 +123,7 @@ class StandaloneRegistry:
             self._accounts,
             on_push=await self._start_notifier() if settings.notify else None,
             clock=self._clock,
-            token_key=_load_key(settings.root),
+            tokens=TokenSettings(_load_key(settings.root), settings.external_url),
             observers=observers,
         )
         routes = [
@@ -141,7 +142,7 @@ class StandaloneRegistry:
             certificate=certificate,
             key=key,
             # A page that rebinds its name reaches loopback only; elsewhere people give a registry names of their own.
-            hosts=[] if is_loopback_host(settings.host) else [ANY_HOST],
+            hosts=_served_hosts(settings),
             grace_seconds=GRACE_SECONDS,
             clock=self._clock,
         )
@@ -167,8 +168,10 @@ class StandaloneRegistry:
     def _ensure_certificate(self) -> tuple[Path, Path]:
         from towpath.server.owncertificate import ensure_own_certificate  # noqa: PLC0415 - clear text needs none of it
 
-        names = [self._settings.host, *self._settings.tls_names]
-        made = ensure_own_certificate(self._settings.tls_directory, names=names, now=self._clock.now())
+        settings = self._settings
+        advertised = [split_port(settings.advertise)] if settings.advertise else []
+        names = [settings.host, *settings.tls_names, *advertised]
+        made = ensure_own_certificate(settings.tls_directory, names=names, now=self._clock.now())
         return made.certificate, made.key
 
     async def _renew_for_ever(self) -> None:
@@ -233,6 +236,12 @@ async def _run(settings: RegistrySettings, on_ready: Callable[[str], None]) -> N
 async def _tell_health(request: Request) -> Response:
     del request
     return Response(b'{"status":"ready"}', media_type="application/json")
+
+
+def _served_hosts(settings: RegistrySettings) -> list[str]:
+    if not is_loopback_host(settings.host):
+        return [ANY_HOST]
+    return [split_port(settings.advertise)] if settings.advertise else []
 
 
 def _make_upstreams(settings: RegistrySettings, clock: Clock) -> "Upstreams | None":

@@ -1,11 +1,12 @@
 import base64
+from pathlib import Path
 
 import httpx
 import pytest
 
 from fakes.clock import VirtualClock
 from fakes.registry import password, prepare_accounts
-from fakes.registry_api import Api, codes
+from fakes.registry_api import Api, codes, open_api
 from towpath.http.credentials import SecretChecker, hash_secret
 from towpath.oci.challenge import Scope, parse_challenges
 from towpath.registry.accounts import Account, Accounts, Grant, Login, StoredSecret
@@ -316,3 +317,28 @@ async def test_nobody_is_anonymous_unless_something_is_open_to_all() -> None:
     assert opened.anonymous is not None
     assert opened.find_login("anonymous", "") == opened.anonymous
     assert opened.find_login("anonymous", "1") is None
+
+
+async def test_behind_a_proxy_that_ends_tls_clients_are_sent_to_its_address_and_events_name_it(tmp_path: Path) -> None:
+    async with open_api(tmp_path, VirtualClock(), external_url="https://reg.example.com:8443") as api:
+        for named in ("reg.example.com:8443", "127.0.0.1:5000", "evil.example"):
+            response = await api.ask("GET", "/v2/", user="", host=named)
+            assert challenge(response) == {
+                "realm": "https://reg.example.com:8443/token",
+                "service": "reg.example.com:8443",
+            }
+        await api.put(await api.prepare_manifest(b"layer"), host="127.0.0.1:5000")
+        origin = api.pushes[-1].origin
+        assert (origin.scheme, origin.host) == ("https", "reg.example.com:8443")
+
+
+async def test_what_a_proxy_says_of_itself_is_not_believed(api: Api) -> None:
+    response = await api.ask(
+        "GET",
+        "/v2/",
+        user="",
+        x_forwarded_proto="https",
+        x_forwarded_host="evil.example",
+        forwarded="host=evil.example",
+    )
+    assert challenge(response)["realm"] == "http://registry.test/token"

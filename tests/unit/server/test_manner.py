@@ -42,6 +42,23 @@ def test_what_is_asked_for_is_passed_on(tmp_path: Path, options: dict[str, Any])
     assert {name: found[name] for name in options} == options
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ""),
+        ({"advertise": "towpath.lan"}, "https://towpath.lan"),
+        ({"advertise": "towpath.lan:7070", "plain_http": True}, ""),
+        ({"advertise": "towpath.lan:7070", "tls": True}, ""),
+        ({"advertise": "127.0.0.1:7070"}, ""),
+    ],
+)
+def test_behind_a_proxy_that_ends_tls_clients_get_their_tokens_at_the_advertised_address(
+    tmp_path: Path, options: dict[str, Any], expected: str
+) -> None:
+    manner = choose_manner(Settings(tmp_path, **options), trust=None, at_the_end=lambda _: None)
+    assert manner.external_url == expected
+
+
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="access log"):
         choose_manner(

@@ -34,6 +34,8 @@ def test_what_clients_are_to_trust(options: dict[str, Any], trusted: Path | None
         ({"host": "192.168.1.10"}, "ClearText"),
         ({"tls_certificate": Path("given.crt")}, "--tls-key is missing"),
         ({"tls_key": Path("given.key")}, "--tls-cert is missing"),
+        ({"plain_http": True}, "--plain-http says how --advertise is spoken to"),
+        ({"plain_http": True, "advertise": "reg.lan:5000", "tls": True}, "--plain-http says how"),
         ({"tls_names": ("registry.lan",)}, "--tls-name asks for a certificate that is made here"),
         ({"tls": True, "tls_names": ("registry.lan",), **GIVEN}, "--tls-name asks for a certificate that is made here"),
         ({"tls": True, "tls_names": ("registry.lan:5000",)}, "'registry.lan:5000' is no name of a host"),
@@ -44,3 +46,22 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], reason: str) ->
     with pytest.raises(UserError) as refused:
         check_settings(RegistrySettings(Path("registry"), **options))
     assert reason in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ""),
+        ({"advertise": "reg.example.com"}, "https://reg.example.com"),
+        ({"advertise": "reg.lan:5000", "plain_http": True}, ""),
+        ({"advertise": "localhost:5000"}, ""),
+        ({"advertise": "reg.lan:5000", "tls": True}, ""),
+        ({"advertise": "reg.lan:5000", **GIVEN}, ""),
+    ],
+)
+def test_a_proxy_ends_tls_where_the_advertised_address_speaks_it_and_the_port_does_not(
+    options: dict[str, Any], expected: str
+) -> None:
+    settings = RegistrySettings(Path("registry"), **options)
+    check_settings(settings)
+    assert settings.external_url == expected

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from towpath.aio.loading import uncollected
+from towpath.cli.platform_options import advertise_options
 from towpath.cli.serving_options import (
     ACCESS_LOG,
     ANONYMOUS,
@@ -41,6 +42,7 @@ LOOPBACK = "127.0.0.1"
 )
 @click.option("--host", default=LOOPBACK, help="Where to listen.", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=5000, help="0: any that is free.", show_default=True)
+@advertise_options
 @TLS
 @click.option(
     "--tls-name",
@@ -79,8 +81,11 @@ def command(root: Path, **options: Any) -> None:
 
     def greet(url: str) -> None:
         click.echo(f"registry {root} serves at {url}")
+        if settings.external_url:
+            click.echo(f"  clients   {settings.external_url}, where a proxy ends TLS")
         if settings.trusted is not None:
-            click.echo(describe_trust(_address(url, settings.tls_names), settings.trusted.resolve()))
+            address = settings.advertise or _address(url, settings.tls_names)
+            click.echo(describe_trust(address, settings.trusted.resolve()))
 
     run_registry(settings, on_ready=greet)
 

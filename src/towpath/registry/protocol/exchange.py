@@ -68,12 +68,13 @@ class Exchange:
     def origin(self) -> Origin:
         """Where this request came from, for who is told of pushes."""
         client, headers = self.request.client, self.request.headers
+        scheme, _, host = self.access.url_for(self.request).partition("://")
         return Origin(
             caller=self.caller.account.name,
             remote=client.host if client else "",
             user_agent=headers.get("user-agent", ""),
-            host=headers.get("host", ""),
-            scheme=self.request.url.scheme,
+            host=host,
+            scheme=scheme,
         )
 
     def require(self, *actions: str) -> None:
