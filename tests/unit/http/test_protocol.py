@@ -1,17 +1,21 @@
 """The head of a request is bounded in bytes and in seconds; everything else about a connection is uvicorn's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import pytest
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from towpath.errors import RefusedError
+from towpath.http.body import Patience
+from towpath.http.pouring import RequestBody
 from towpath.http.protocol import HEAD_SECONDS, LEFTOVER_SECONDS, BoundedProtocol
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
@@ -156,6 +160,28 @@ async def test_a_body_that_goes_on_after_its_answer_is_not_taken_for_ever() -> N
         while not connection.loop.expire(LEFTOVER_SECONDS):  # noqa: ASYNC110 - nothing tells that it is waited for
             await asyncio.sleep(0)
         assert await connection.reader.read() == b""
+
+
+async def test_a_body_that_failed_in_a_worker_is_not_waited_for_for_ever() -> None:
+    def fail(pieces: Iterable[bytes | memoryview]) -> None:
+        for _ in pieces:
+            raise RefusedError("no more")
+
+    async def take(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(RefusedError):
+            await RequestBody(Request(scope, receive), limit=None, patience=Patience()).pour(
+                fail, run=asyncio.to_thread
+            )
+        await refuse(scope, receive, send)
+
+    async with connect(take) as connection:
+        connection.writer.write(
+            b"PUT /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n" + bytes(500_000)
+        )
+        assert b"401" in await read_answer(connection.reader)
+        while not connection.loop.expire(LEFTOVER_SECONDS):  # noqa: ASYNC110 - nothing tells that it is waited for
+            await asyncio.sleep(0)
+        assert await read_to_the_end(connection.reader) == b""
 
 
 async def test_a_body_that_ends_after_its_answer_leaves_the_connection_open() -> None:
