@@ -80,6 +80,19 @@ def test_what_is_built_by_hand_is_signed_by_the_key_that_is_given(lab: Worktree,
     assert towpath("verify", pushed["reference"])[0] == REFUSED, "no key is trusted here"
 
 
+def test_a_key_that_is_given_later_signs_what_is_in_the_registry(lab: Worktree, towpath: Run) -> None:
+    unsigned = build(towpath)
+    stored = files_of(lab.path.parent / "registry")
+    assert (unsigned["signed"], towpath("verify", unsigned["reference"])[0]) == (False, REFUSED)
+    towpath("keys", "create")
+    signed = build(towpath)
+    assert (signed["signed"], signed["digest"], signed["bytes_sent"]) == (True, unsigned["digest"], 0)
+    assert towpath("verify", signed["reference"])[0] == 0
+    assert files_of(lab.path.parent / "registry") > stored
+    code, out, _ = towpath("build", "--push")
+    assert (code, out.splitlines()[-1]) == (0, "signed: site")
+
+
 def test_pushing_the_same_again_attests_nothing_anew(lab: Worktree, towpath: Run) -> None:
     towpath("keys", "create")
     first = build(towpath)

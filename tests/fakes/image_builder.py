@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fakes.memory_registry import MemoryRegistry
-from towpath.ci.ports import BuildJob
+from towpath.ci.ports import BuildJob, PendingImage
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
@@ -70,12 +70,29 @@ class FakeImageBuilder:
     most_running: int = 0
     remembered: dict[tuple[str, str], bytes] = field(default_factory=dict)
     forgetful: dict[str, Exception] = field(default_factory=dict)
+    key: bool = False
+    unusable_key: Exception | None = None
+    signed: set[tuple[str, Digest | None]] = field(default_factory=set)
 
     async def find(self, job: BuildJob) -> FakePendingImage | None:
         if job.service.name in self.forgetful:
             raise self.forgetful[job.service.name]
         content = self.remembered.get((job.service.name, job.tree_id))
         return None if content is None else self._image(job, content, cached=True)
+
+    async def signs(self) -> bool:
+        return self.key
+
+    async def is_signed(self, image: Reference) -> bool:
+        self.registry.before(f"referrers {image}")
+        return not self.key or (image.repository, image.digest) in self.signed
+
+    async def sign(self, image: PendingImage, repository: Reference) -> bool:
+        if self.unusable_key is not None:
+            raise self.unusable_key
+        if self.key:
+            self.signed.add((repository.repository, image.descriptor.digest))
+        return self.key
 
     async def build(self, job: BuildJob) -> FakePendingImage:
         self.running += 1

@@ -8,9 +8,10 @@ Each has one layer and the empty configuration. Annotations say what is inside, 
 choose; they are hints, and decide nothing. The bytes are equal for equal content.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from towpath.attest import bundle, sbom
+from towpath.attest import bundle, provenance, sbom
 from towpath.attest.dsse import IN_TOTO
 from towpath.oci import annotations, media
 from towpath.oci.descriptor import Descriptor
@@ -40,9 +41,13 @@ class Referrer:
         )
 
 
-def bundle_referrer(subject: Descriptor, content: bytes, *, predicate_type: str, created: str) -> Referrer:
-    """A signed statement, as cosign stores one."""
+def bundle_referrer(
+    subject: Descriptor, content: bytes, *, predicate_type: str, created: str, key_id: str = ""
+) -> Referrer:
+    """A signed statement, as cosign stores one, with a note of the key."""
     notes = {bundle.CONTENT: bundle.DSSE_ENVELOPE, bundle.PREDICATE_TYPE: predicate_type}
+    if key_id:
+        notes[annotations.SIGNED_BY] = key_id
     return _referrer(subject, content, bundle.MEDIA_TYPE, notes, created)
 
 
@@ -54,6 +59,13 @@ def statement_referrer(subject: Descriptor, content: bytes, *, predicate_type: s
 def sbom_referrer(subject: Descriptor, content: bytes, *, created: str) -> Referrer:
     """An SBOM as such, for tools that look for nothing else."""
     return _referrer(subject, content, sbom.MEDIA_TYPE, {}, created)
+
+
+def is_signed_by(key_id: str, listed: Iterable[Descriptor]) -> bool:
+    """Whether what is attached to an image has provenance and SBOM noted as signed by a key."""
+    noted = (one.annotations for one in listed if one.artifact_type == bundle.MEDIA_TYPE)
+    signed = {notes.get(bundle.PREDICATE_TYPE, "") for notes in noted if notes.get(annotations.SIGNED_BY) == key_id}
+    return {provenance.PREDICATE_TYPE, sbom.PREDICATE_TYPE} <= signed
 
 
 def _referrer(subject: Descriptor, content: bytes, kind: str, notes: dict[str, str], created: str) -> Referrer:

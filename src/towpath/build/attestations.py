@@ -20,7 +20,7 @@ from towpath.attest.components import Component, ComponentKind, image_purl, norm
 from towpath.attest.dsse import IN_TOTO, sign
 from towpath.attest.keys import PrivateKey
 from towpath.attest.provenance import BuildFacts, LockedPackage, format_provenance
-from towpath.attest.referrer import Referrer, bundle_referrer, sbom_referrer, statement_referrer
+from towpath.attest.referrer import Referrer, bundle_referrer, is_signed_by, sbom_referrer, statement_referrer
 from towpath.attest.sbom import Described, dump_sbom, format_sbom
 from towpath.attest.statement import Statement, Subject, format_statement
 from towpath.build.cache import LayerCache
@@ -67,6 +67,28 @@ class Attestor:
         self._cache = cache
         self._registry = registry
         self._find_signer = find_signer
+
+    async def signs(self) -> bool:
+        """Whether there is a key. Raises KeyFileError."""
+        return await asyncio.to_thread(self._find_signer) is not None
+
+    async def is_signed(self, image: Reference) -> bool:
+        """Whether the key, if there is one, has signed an image, named by digest. Without a key nobody is asked.
+
+        Raises:
+            KeyFileError: the key cannot be used.
+            RemoteError: the registry cannot be reached, or failed.
+        """
+        signer = await asyncio.to_thread(self._find_signer)
+        if signer is None:
+            return True
+        try:
+            listed = await self._registry.referrers(image)
+        except RegistryRequestError as error:
+            if error.cause in _TRANSIENT:
+                raise
+            return False
+        return is_signed_by(signer.key_id, listed)
 
     async def attach(self, request: BuildRequest, image: BuiltImage, repository: Reference) -> tuple[str, ...]:
         """Attest an image and push what attests it; returns what a person should be warned of.
@@ -146,7 +168,15 @@ def make_referrers(
     for statement in (origin, Statement(subjects, sbom.PREDICATE_TYPE, document)):
         envelope = sign(IN_TOTO, format_statement(statement), [signer])
         raw = bundle.format_bundle(envelope, hint=signer.public.hint)
-        found.append(bundle_referrer(image.descriptor, raw, predicate_type=statement.predicate_type, created=created))
+        found.append(
+            bundle_referrer(
+                image.descriptor,
+                raw,
+                predicate_type=statement.predicate_type,
+                created=created,
+                key_id=signer.key_id,
+            )
+        )
     return found
 
 

@@ -53,6 +53,7 @@ class ServiceRun:
         sent: bytes of layers that went to the registry.
         carried: an image that is in the registry already and is taken instead of the one that was built.
         published: whether its tag names the image; only known where tags are set one service at a time.
+        signed: whether a key's owner stands for the published image, known as `published` is.
     """
 
     build: Build
@@ -64,6 +65,7 @@ class ServiceRun:
     sent: int = 0
     carried: Descriptor | None = None
     published: bool = False
+    signed: bool = False
 
     @property
     def descriptor(self) -> Descriptor | None:

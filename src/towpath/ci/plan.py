@@ -77,11 +77,11 @@ def plan_set(services: Mapping[str, Service], trees: Mapping[str, str | None], k
     return SetPlan(tuple(builds), tuple(carried), tuple(missing), tuple(sorted(removed)))
 
 
-def plan_rebuild(plan: SetPlan, services: Mapping[str, Service], lost: Iterable[str]) -> SetPlan:
-    """The same plan with carried images that are no longer in the registry built instead."""
-    names = set(lost)
+def plan_rebuild(plan: SetPlan, services: Mapping[str, Service], unfit: Iterable[str], *, reason: str) -> SetPlan:
+    """The same plan with those carried images that are of no use built instead."""
+    names = set(unfit)
     again = [
-        Build(services[artifact.service], artifact.tree_id, artifact.fingerprint, "its image is gone from the registry")
+        Build(services[artifact.service], artifact.tree_id, artifact.fingerprint, reason)
         for artifact in plan.carried
         if artifact.service in names
     ]

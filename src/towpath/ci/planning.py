@@ -16,6 +16,7 @@ from towpath.errors import UserError
 
 # Eight: a revert finds the image it goes back to, and a push of a few commits the set below them, in one round.
 _ASKED_AT_ONCE = 8
+_LOST = "its image is gone from the registry"
 
 
 class Planner:
@@ -43,7 +44,7 @@ class Planner:
             )
         images = [(artifact.service, artifact.descriptor.digest) for artifact in plan.carried]
         lost = await self._publication.find_lost(blueprint, images)
-        return plan_rebuild(plan, blueprint.services, lost) if lost else plan
+        return plan_rebuild(plan, blueprint.services, lost, reason=_LOST) if lost else plan
 
     async def _known(self, snapshot: Snapshot) -> list[Artifact]:
         """The images of the nearest ancestors' sets, nearest first."""

@@ -115,6 +115,21 @@ class ImageBuilder(Protocol):
         """Build. Raises UserError for what the user can mend."""
         ...
 
+    async def signs(self) -> bool:
+        """Whether there is a key to sign with. Raises UserError."""
+        ...
+
+    async def is_signed(self, image: Reference, /) -> bool:
+        """Whether the key, if there is one, has signed an image, named by digest. Raises UserError and RemoteError."""
+        ...
+
+    async def sign(self, image: PendingImage, repository: Reference, /) -> bool:
+        """Attest an image that is in a repository, unless the key has done so or there is none; whether it is signed.
+
+        Raises UserError and RemoteError.
+        """
+        ...
+
 
 class ArtifactStore(Protocol):
     """The registry that sets and tags are published to; `ociclient.RegistryClient` satisfies it."""

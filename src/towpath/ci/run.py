@@ -1,7 +1,8 @@
 """One run of CI for one commit: read, plan, export, build, push, publish. `runner` decides when, and what comes after.
 
 1. Read the commit; a set that was published before is only rolled forward.
-2. Plan (`planning`): which services are affected, which images are carried.
+2. Plan (`planning`): which services are affected, which images are carried. With a key, the carried ones are signed
+   (`signing`), or else built for this commit.
 3. Export the affected directories, side by side.
 4. Build them, side by side (`batch`). One failure does not stop the others: all are reported.
 5. Push the images by digest, then publish the set; nothing is published unless every service has its image.
@@ -16,14 +17,21 @@ from pathlib import Path
 
 from towpath.aio.clock import Clock, format_rfc3339
 from towpath.ci.batch import Batch, ServiceRun
-from towpath.ci.plan import SetPlan
+from towpath.ci.plan import SetPlan, plan_rebuild
 from towpath.ci.planning import Planner
 from towpath.ci.ports import ImageBuilder, Recorder, Snapshot, SourceTrees
 from towpath.ci.publication import Publication
 from towpath.ci.report import ServiceOutcome, ServiceReport
 from towpath.ci.sets import SETS_REPOSITORY, Artifact, ArtifactSet
+from towpath.ci.signing import Signing
 from towpath.errors import TowpathError, UserError
 from towpath.oci.tags import sha_tag
+
+_NOT_SIGNED = "its image is not signed"
+_UNSIGNED = (
+    "its image was published under this commit's tag by somebody else and is not signed: it cannot be made again here;"
+    " a commit that touches the service brings a signed one"
+)
 
 
 @dataclass(slots=True)
@@ -35,12 +43,14 @@ class Result:
         runs: the affected services.
         carried: the images taken over.
         removed: services the commit no longer has.
+        unsigned: services of `carried` whose image the key has not signed, and cannot sign.
     """
 
     artifact_set: ArtifactSet | None
     runs: list[ServiceRun] = field(default_factory=list)
     carried: tuple[Artifact, ...] = ()
     removed: tuple[str, ...] = ()
+    unsigned: frozenset[str] = frozenset()
 
     @property
     def errors(self) -> list[Exception]:
@@ -56,6 +66,7 @@ class Result:
                 ServiceOutcome.CARRIED,
                 digest=str(artifact.descriptor.digest),
                 revision=artifact.revision,
+                warnings=(_UNSIGNED,) if artifact.service in self.unsigned else (),
             )
             for artifact in self.carried
         ]
@@ -87,6 +98,8 @@ class CommitRun:
             workdir: directories of commits are exported below it, and removed afterwards.
             parallel: how many services are worked on at once, over all runs.
         """
+        self._builder = builder
+        self._source = source
         self._batch = Batch(builder, source.export, clock=clock, parallel=parallel)
         self._planner = Planner(source, publication)
         self._publication = publication
@@ -105,8 +118,11 @@ class CommitRun:
             await self._publication.publish(snapshot.blueprint, published)
             self._stamp(snapshot, "fetched", "built")
             return Result(published, carried=tuple(published.artifacts.values()))
-        plan = await self._planner.plan(snapshot)
         directory = self.workdir / snapshot.commit
+        try:
+            plan, unsigned = await self._see_to_signatures(snapshot, await self._planner.plan(snapshot), directory)
+        finally:
+            await asyncio.to_thread(remove_tree, directory)
         runs = [ServiceRun(build, directory / build.service.name) for build in plan.builds]
         tag = sha_tag(snapshot.commit)
         try:
@@ -116,7 +132,7 @@ class CommitRun:
             await self._batch.build(snapshot, runs, tag=tag)
         finally:
             await asyncio.to_thread(remove_tree, directory)
-        result = Result(None, runs, plan.carried, plan.removed)
+        result = Result(None, runs, plan.carried, plan.removed, unsigned)
         if result.errors:
             return result
         self._stamp(snapshot, "built")
@@ -125,6 +141,17 @@ class CommitRun:
             result.artifact_set = _complete(snapshot, plan, runs)
             await self._publication.publish(snapshot.blueprint, result.artifact_set)
         return result
+
+    async def _see_to_signatures(
+        self, snapshot: Snapshot, plan: SetPlan, directory: Path
+    ) -> tuple[SetPlan, frozenset[str]]:
+        """The plan without ancestors' images that the key cannot sign, and the services left unsigned all the same."""
+        signing = Signing(self._builder, self._source, workdir=directory)
+        left = await signing.find_unsigned(snapshot, plan.carried)
+        anew = [artifact.service for artifact in left if artifact.revision != snapshot.commit]
+        unsigned = frozenset(artifact.service for artifact in left) - set(anew)
+        services = snapshot.blueprint.services
+        return (plan_rebuild(plan, services, anew, reason=_NOT_SIGNED) if anew else plan), unsigned
 
     def _stamp(self, snapshot: Snapshot, *stages: str) -> None:
         for stage in stages:

@@ -189,6 +189,9 @@ def _print(result: Result, layout: Path | None) -> None:
         sent = sum(run.sent for run in result.runs)
         where = result.found.order.snapshot.blueprint.registry
         click.echo(f"\npushed to {where}: {format_size(sent)} of layers sent")
+        signed = [run.build.service.name for run in result.runs if run.signed]
+        if signed:
+            click.echo(f"signed: {', '.join(signed)}")
 
 
 def _outcome(run: ServiceRun) -> str:
@@ -222,6 +225,7 @@ def _service_document(result: Result, run: ServiceRun) -> dict[str, Any]:
         "result": _outcome(run),
         "seconds": round(run.seconds, 3),
         "pushed": run.published,
+        "signed": run.signed,
         "bytes_sent": run.sent,
         "warnings": list(image.warnings) if image else [],
         "error": _explain(run.error) if run.error else "",

@@ -8,7 +8,7 @@ from towpath.build.image import BuildRequest, BuiltImage
 from towpath.build.index import BuiltIndex, compose_index
 from towpath.build.parallel import run_all
 from towpath.build.registry import OnSent, ignore_sent
-from towpath.ci.ports import BuildJob
+from towpath.ci.ports import BuildJob, PendingImage
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
@@ -32,6 +32,14 @@ class ImageWorks(Protocol):
 
 class ImageAttestor(Protocol):
     """Whoever attests images; `build.attestations.Attestor` satisfies it."""
+
+    async def signs(self) -> bool:
+        """Whether there is a key."""
+        ...
+
+    async def is_signed(self, image: Reference, /) -> bool:
+        """Whether the key, if there is one, has signed an image, named by digest."""
+        ...
 
     async def attach(self, request: BuildRequest, image: BuiltImage, repository: Reference, /) -> tuple[str, ...]:
         """Attest an image in its repository; what a person should be warned of."""
@@ -82,10 +90,20 @@ class BuiltService:
         if len(self.images) > 1:
             await self.builder.push(self.whole, repository, on_sent=on_sent)
 
+    async def sign(self, repository: Reference) -> bool:
+        """Attest it where it is already, unless the key has done so or there is none; whether it is signed."""
+        if self.attestor is None or not await self.attestor.signs():
+            return False
+        for request, image in self.images:
+            if not await self.attestor.is_signed(repository.with_digest(image.digest)):
+                await self._attest(request, image, repository)
+        return not self.unattested
+
     async def _attest(self, request: BuildRequest, image: BuiltImage, repository: Reference) -> None:
-        """While the image is on its way: its digest is known, and a subject may follow what is attached to it."""
+        """Also while the image is on its way: its digest is known, and a subject may follow what is attached to it."""
         if self.attestor is not None:
-            self.unattested += await self.attestor.attach(request, image, repository)
+            warnings = await self.attestor.attach(request, image, repository)
+            self.unattested = tuple(dict.fromkeys([*self.unattested, *warnings]))
 
 
 class ServiceBuilder:
@@ -119,6 +137,18 @@ class ServiceBuilder:
         """Build a service for every platform."""
         images = [(request, await self._builder.build(request)) for request in self._requests(job)]
         return BuiltService(self._builder, tuple(images), self._attestor)
+
+    async def signs(self) -> bool:
+        """Whether there is a key."""
+        return self._attestor is not None and await self._attestor.signs()
+
+    async def is_signed(self, image: Reference) -> bool:
+        """Whether the key, if there is one, has signed an image of a registry."""
+        return self._attestor is None or await self._attestor.is_signed(image)
+
+    async def sign(self, image: PendingImage, repository: Reference) -> bool:
+        """Attest an image of this builder that is in a repository; whether it is signed."""
+        return isinstance(image, BuiltService) and await image.sign(repository)
 
     def _requests(self, job: BuildJob) -> list[BuildRequest]:
         return [

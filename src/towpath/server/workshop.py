@@ -106,7 +106,7 @@ async def open_workshop(
         services = ServiceBuilder(builder, platforms=tools.platforms, source_url=found.source_url, attestor=attestor)
         batch = Batch(services, _export_of(found), clock=clock, parallel=os.cpu_count() or 1, watcher=watcher)
         workdir = stack.enter_context(cache.staging())
-        pushing = _make_push(batch, await registry.client(), found, tools) if tools.push else None
+        pushing = _make_push(batch, services, await registry.client(), found, tools, workdir) if tools.push else None
         yield Workshop(ManualBuild(batch, workdir=workdir), pushing)
 
 
@@ -117,16 +117,22 @@ def _make_attestor(state: Path, registry: RegistryOnDemand, tools: Tools, enviro
     return make_attestor(state, registry, environ=environ, key=tools.key)
 
 
-def _make_push(batch: Batch, client: "RegistryClient", found: Found, tools: Tools) -> "ManualPush":
+def _make_push(
+    batch: Batch, services: ServiceBuilder, client: "RegistryClient", found: Found, tools: Tools, workdir: Path
+) -> "ManualPush":
     # Only a push asks the registry what it has.
     from towpath.ci.manual_push import ManualPush  # noqa: PLC0415
     from towpath.ci.planning import Planner  # noqa: PLC0415
     from towpath.ci.publication import Publication  # noqa: PLC0415
+    from towpath.ci.signing import Signing  # noqa: PLC0415
 
     # What CI built is for this machine's platform; another one's images are taken from nowhere.
     ours = found.trees is not None and tuple(tools.platforms) == (host_platform(),)
-    planner = Planner(found.trees, Publication(client)) if found.trees is not None and ours else None
-    return ManualPush(batch, client, planner=planner)
+    if found.trees is None or not ours:
+        return ManualPush(batch, client, builder=services)
+    planner = Planner(found.trees, Publication(client))
+    signing = Signing(services, found.trees, workdir=workdir)
+    return ManualPush(batch, client, builder=services, planner=planner, signing=signing)
 
 
 def _make_state(state: Path) -> None:

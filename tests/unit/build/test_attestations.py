@@ -138,6 +138,22 @@ async def test_a_key_that_comes_later_signs_what_is_there(workshop: Workshop) ->
     assert len(found["application/vnd.cyclonedx+json"]) == 1
 
 
+async def test_whether_a_key_has_signed_is_one_question_and_without_a_key_none(workshop: Workshop) -> None:
+    request = workshop.request()
+    image = await workshop.build(request)
+    pinned = REPOSITORY.with_digest(image.digest)
+    asked = workshop.registry.requests
+    assert await workshop.attestor().is_signed(pinned), "there is nothing left to sign"
+    assert workshop.registry.requests == asked
+    assert not await workshop.attestor(KEY).is_signed(pinned)
+    await workshop.attestor(generate_key(KeyKind.P256)).attach(request, image, REPOSITORY)
+    assert not await workshop.attestor(KEY).is_signed(pinned), "another key's word is not this one's"
+    await workshop.attestor(KEY).attach(request, image, REPOSITORY)
+    asked = workshop.registry.requests
+    assert await workshop.attestor(KEY).is_signed(pinned)
+    assert workshop.registry.requests == asked + 1
+
+
 async def test_the_sbom_names_the_interpreter_its_libraries_and_the_packages(workshop: Workshop) -> None:
     request = workshop.request()
     image = await workshop.build(request)

@@ -16,6 +16,7 @@ from towpath.ci.order import Order, WorkContext
 from towpath.ci.planning import Planner
 from towpath.ci.publication import Publication, TagCollisionError
 from towpath.ci.run import CommitRun
+from towpath.ci.signing import Signing
 from towpath.errors import RemoteError, UserError
 from towpath.oci.reference import Reference
 from towpath.oci.tags import sha_tag
@@ -54,7 +55,9 @@ class Bench:
         batch = Batch(self.builder, self.source.export, clock=VirtualClock(), parallel=2)
         planner = Planner(self.source, Publication(self.registry))
         build = ManualBuild(batch, workdir=self.tmp_path / f"work{self.commands}")
-        return Manual(build, ManualPush(batch, self.registry, planner=planner))
+        signing = Signing(self.builder, self.source, workdir=self.tmp_path / f"work{self.commands}")
+        push = ManualPush(batch, self.registry, builder=self.builder, planner=planner, signing=signing)
+        return Manual(build, push)
 
     async def order(self, tag: str = "") -> Order:
         snapshot = await self.source.snapshot(self.source.commit({"chaos": "one", "sensor": "one"}, commit="a" * 40))
@@ -186,6 +189,62 @@ async def test_a_service_that_an_ancestor_built_from_the_same_tree_is_taken_over
     assert chaos.descriptor == chaos.carried
     assert bench.tags() == {"chaos": "sha-bbbbbbb", "sensor": "sha-bbbbbbb", "sets": "sha-aaaaaaa"}
     assert [line for line in bench.registry.log if "chaos" in line] == ["manifest home/chaos:sha-bbbbbbb"]
+
+
+async def test_with_a_key_what_is_published_already_is_signed(bench: Bench) -> None:
+    order = await bench.order()
+    await bench.publish(order)
+    bench.builder.key = True
+    bench.registry.log.clear()
+    runs = await bench.publish(order)
+
+    assert [run.signed for run in runs] == [True, True]
+    assert {repository for repository, _ in bench.builder.signed} == {"home/chaos", "home/sensor"}
+    assert bench.registry.log == []
+
+
+async def test_a_key_that_fails_keeps_every_tag_from_being_set(bench: Bench) -> None:
+    bench.builder.unusable_key = UserError("key cannot be read")
+    runs = await bench.publish(await bench.order())
+
+    assert [isinstance(run.error, UserError) for run in runs] == [True, True]
+    assert bench.tags() == {}
+
+
+async def published_unsigned(bench: Bench) -> ServiceRun:
+    """The service `chaos` of a second commit, taken over from a first one that was published without a key."""
+    await bench.publish(await bench.order())
+    run = CommitRun(
+        source=bench.source,
+        builder=bench.builder,
+        publication=Publication(bench.registry),
+        recorder=Silent(),
+        clock=VirtualClock(),
+        workdir=bench.tmp_path / "ci",
+        parallel=1,
+    )
+    await run.run(await bench.source.snapshot("a" * 40))
+    bench.builder.key = True
+    snapshot = await bench.source.snapshot(bench.source.commit({"chaos": "one", "sensor": "two"}, commit="b" * 40))
+    chaos, _ = await bench.publish(Order(snapshot, tuple(snapshot.blueprint.services.values()), "sha-bbbbbbb"))
+    return chaos
+
+
+async def test_an_ancestors_image_that_is_remembered_is_signed_and_taken_over(bench: Bench) -> None:
+    tree = (await bench.source.snapshot((await bench.order()).snapshot.commit)).trees["chaos"]
+    bench.source = MemorySourceTrees()
+    bench.builder.remembered["chaos", str(tree)] = b"one"
+    chaos = await published_unsigned(bench)
+
+    assert chaos.carried is not None
+    assert (chaos.signed, chaos.published) == (True, True)
+    assert ("home/chaos", chaos.carried.digest) in bench.builder.signed
+
+
+async def test_an_ancestors_image_that_cannot_be_signed_is_not_taken_over(bench: Bench) -> None:
+    chaos = await published_unsigned(bench)
+
+    assert (chaos.carried, chaos.signed, chaos.published, chaos.error) == (None, True, True, None)
 
 
 async def test_a_work_tree_is_built_where_it_stands_and_as_no_tree_of_gits(bench: Bench, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_platform_without_services_has_an_empty_plan() -> None:
 
 def test_a_carried_image_that_is_gone_is_built_again() -> None:
     plan = plan_set(BOTH, {"sensor": "t1", "chaos": "t2"}, [artifact(SENSOR, "t1"), artifact(CHAOS, "t2")])
-    again = plan_rebuild(plan, BOTH, ["sensor"])
+    again = plan_rebuild(plan, BOTH, ["sensor"], reason="its image is gone from the registry")
 
     assert [(build.service.name, build.tree_id) for build in again.builds] == [("sensor", "t1")]
     assert "gone" in again.builds[0].reason

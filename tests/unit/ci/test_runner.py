@@ -584,3 +584,38 @@ async def test_a_foreign_image_under_the_commits_tag_is_not_taken_for_it(world: 
     (report,) = world.reports
     assert report.outcome is Outcome.FAILED
     assert "TagCollision" in report.error
+
+
+async def test_with_a_key_an_image_that_is_carried_is_signed(world: World) -> None:
+    first = world.source.commit({"chaos": "one", "sensor": "one"})
+    await world.runner.publish(first)
+    tree = (await world.source.snapshot(first)).trees["chaos"]
+    world.builder.key = True
+    world.builder.remembered["chaos", str(tree)] = b"one"
+    report = await world.runner.publish(world.source.commit({"chaos": "one", "sensor": "two"}))
+
+    assert [service.outcome for service in report.services] == [ServiceOutcome.CARRIED, ServiceOutcome.BUILT]
+    assert ("home/chaos", Digest.parse(report.services[0].digest)) in world.builder.signed
+
+
+async def test_with_a_key_an_ancestors_image_that_cannot_be_made_again_is_built_anew(world: World) -> None:
+    await world.runner.publish(world.source.commit({"chaos": "one", "sensor": "one"}))
+    world.builder.key = True
+    report = await world.runner.publish(world.source.commit({"chaos": "one", "sensor": "two"}))
+
+    chaos = report.services[0]
+    assert (chaos.outcome, chaos.reason, chaos.warnings) == (ServiceOutcome.BUILT, "its image is not signed", ())
+
+
+async def test_with_a_key_an_image_that_somebody_else_published_for_the_commit_stays_with_a_warning(
+    world: World,
+) -> None:
+    commit = world.source.commit({"chaos": "one", "sensor": "one"})
+    digest = await publish_by_hand(world, commit, "sensor", revision=commit)
+    world.builder.key = True
+    report = await world.runner.publish(commit)
+
+    sensor = report.services[1]
+    assert (report.outcome, sensor.outcome, sensor.digest) == (Outcome.PUBLISHED, ServiceOutcome.CARRIED, str(digest))
+    assert len(sensor.warnings) == 1
+    assert "is not signed" in sensor.warnings[0]
