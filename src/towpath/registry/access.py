@@ -16,6 +16,7 @@ from towpath.oci.errors import ErrorCode
 from towpath.registry.accounts import Account, Accounts, Login
 from towpath.registry.errors import RegistryError
 from towpath.registry.tokens import REFRESH, ExpiredTokenError, TokenSigner
+from towpath.registry.traffic import name_caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Access:
         if basic:
             login = await self._accounts.authenticate(basic.username, basic.password)
             if login is None:
+                name_caller(request.scope, basic.username)
                 raise self._refused("credentials", request, ask(), "user name or password is wrong")
             return Caller(login.account, None)
         token = parse_bearer(header)
@@ -95,9 +97,11 @@ class Access:
         try:
             claims = self._signer.read(token)
         except ExpiredTokenError as error:
+            name_caller(request.scope, error.account)
             raise self._refused("expired", request, ask(), "the token has expired", "invalid_token") from error
         login = self._accounts.find_login(claims.account, claims.secret_id) if claims else None
         if login is None or claims is None:
+            name_caller(request.scope, claims.account if claims else "")
             raise self._refused("token", request, ask(), "the token is not valid here", "invalid_token")
         return Caller(login.account, claims.scopes)
 
@@ -139,6 +143,14 @@ class Access:
         """A token of the asked scopes, narrowed to what the account may do; None for wrong credentials."""
         login = await self._accounts.authenticate(username, password)
         return self._issue(login, scopes, with_refresh=with_refresh)
+
+    def find_holder(self, refresh_token: str) -> str:
+        """Whom a refresh token was made for, whether it is valid still or not; empty when it was not made here."""
+        try:
+            claims = self._signer.read(refresh_token, use=REFRESH)
+        except ExpiredTokenError as error:
+            return error.account
+        return claims.account if claims else ""
 
     def issue_again(self, refresh_token: str, scopes: list[Scope]) -> Issued | None:
         """A token for a refresh token, as long as the secret behind it is valid; None for one that is not."""

@@ -18,8 +18,10 @@ from towpath.oci.challenge import Scope, parse_scopes
 from towpath.oci.errors import ErrorCode
 from towpath.oci.syntax import InvalidTextError
 from towpath.registry.access import Access, Issued
+from towpath.registry.accounts import ANONYMOUS
 from towpath.registry.protocol.exchange import answer_error, answer_json
 from towpath.registry.tokens import TOKEN_SECONDS
+from towpath.registry.traffic import name_caller
 
 FORM_LIMIT = 16 * 1024
 UNCACHED = {"Cache-Control": "no-store"}
@@ -44,11 +46,13 @@ class TokenEndpoint:
         header = request.headers.get("authorization", "")
         basic = parse_basic(header)
         if basic:
+            name_caller(request.scope, basic.username)
             with_refresh = query.get("offline_token") == "true"
             issued = await self.access.issue(basic.username, basic.password, scopes, with_refresh=with_refresh)
         else:
             # A header that cannot be read is a failed login, and no request for what everybody may have.
             issued = None if header else self.access.issue_anonymous(scopes)
+            name_caller(request.scope, ANONYMOUS if issued else "")
         problem = "user name or password is wrong" if header else "authentication is required"
         return self._grant(issued) if issued else _refuse(problem)
 
@@ -61,12 +65,14 @@ class TokenEndpoint:
         if isinstance(scopes, Response):
             return scopes
         if kind == "password":
+            name_caller(request.scope, form.get("username", ""))
             with_refresh = form.get("access_type") == "offline"
             issued = await self.access.issue(
                 form.get("username", ""), form.get("password", ""), scopes, with_refresh=with_refresh
             )
             problem = "user name or password is wrong"
         elif kind == "refresh_token":
+            name_caller(request.scope, self.access.find_holder(form.get("refresh_token", "")))
             issued = self.access.issue_again(form.get("refresh_token", ""), scopes)
             problem = "the refresh token is not valid: log in again"
         else:

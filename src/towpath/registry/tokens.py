@@ -59,7 +59,11 @@ class _Statement:
 
 
 class ExpiredTokenError(Exception):
-    """Internal: the token was valid once."""
+    """Internal: the token of this account was valid once."""
+
+    def __init__(self, account: str) -> None:
+        super().__init__(account)
+        self.account = account
 
 
 class TokenSigner:
@@ -85,7 +89,7 @@ class TokenSigner:
         if statement is None or statement.use != use:
             return None
         if self._clock.now() >= statement.expires_at:
-            raise ExpiredTokenError
+            raise ExpiredTokenError(statement.claims.account)
         return statement.claims
 
     def _verify(self, token: str) -> "_Statement | None":

@@ -1,7 +1,8 @@
 """Every request of the registry, measured from its first byte to its last, for whoever counts or writes it down.
 
 The measure stands around the application and sees bytes only: method, path, status, sizes, time. Who asked is filled in
-by the application once it knows. Nothing here ever holds a header that could carry a secret, nor a query.
+by the application: whom it knows, and of who is refused the name that was claimed, so that guessing can be seen.
+Nothing here ever holds a header that could carry a secret, nor a query.
 """
 
 import secrets
@@ -13,10 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from towpath.aio.clock import Clock
 from towpath.http.direct import find_direct
+from towpath.registry.robots import SECRET_PREFIX
 
 _KEY = "towpath.registry.passage"
 # What a client sent as its name or its path is cut: enough to know it by, little to fill a disk with.
 _TEXT_LIMIT = 512
+# Twice as long as any name that there is.
+_NAME_LIMIT = 128
+MASKED = "(a secret)"
 
 
 @dataclass(slots=True)
@@ -94,10 +99,11 @@ class Measured:
 
 
 def name_caller(scope: Scope, account: str) -> None:
-    """Say who sent the request that is being measured."""
+    """Say who sent the request that is being measured; of one that is refused, who the sender claims to be."""
     passage: Passage | None = scope.get(_KEY)
     if passage is not None:
-        passage.caller = account
+        # Some swap name and secret when they are asked for both.
+        passage.caller = MASKED if account.startswith(SECRET_PREFIX) else account[:_NAME_LIMIT]
 
 
 def classify(path: str) -> str:

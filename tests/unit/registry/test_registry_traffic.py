@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
@@ -13,6 +14,7 @@ from fakes.registry_api import Api, open_api
 from towpath.registry.counters import Counters, Family, Sample
 from towpath.registry.exposition import format_exposition
 from towpath.registry.holdings import Holdings
+from towpath.registry.tokens import REFRESH_SECONDS
 from towpath.registry.traffic import Passage, classify
 
 HOLDINGS = Holdings(blobs=3, blob_bytes=4096, uploads=1)
@@ -75,6 +77,55 @@ async def test_nothing_secret_is_in_a_measure(watched: Watched) -> None:
     text = repr(watched.notes.passages)
     for secret in ("admin-secret", "in-the-query", "Basic", "Bearer"):
         assert secret not in text
+
+
+FORM = {"content_type": "application/x-www-form-urlencoded"}
+
+
+async def test_requests_for_tokens_are_measured_with_who_asks(watched: Watched) -> None:
+    api, passages = watched.api, watched.notes.passages
+    await api.ask("GET", "/token?scope=repository:lab/app:pull", user="reader")
+    form = b"grant_type=password&username=admin&password=admin-secret&access_type=offline"
+    refresh = (await api.ask("POST", "/token", form, user="", **FORM)).json()["refresh_token"]
+    await api.ask("POST", "/token", f"grant_type=refresh_token&refresh_token={refresh}".encode(), user="", **FORM)
+    assert [(one.caller, one.status) for one in passages] == [("reader", 200), ("admin", 200), ("admin", 200)]
+    assert refresh not in repr(passages)
+
+
+async def test_failed_logins_are_measured_with_the_name_that_was_claimed(watched: Watched) -> None:
+    api, passages = watched.api, watched.notes.passages
+    wrong = httpx.BasicAuth("reader", "guess").auth_flow(httpx.Request("GET", "http://x/"))
+    header = next(wrong).headers["authorization"]
+    for path in ("/token", "/v2/", "/v2/lab/app/tags/list"):
+        await api.ask("GET", path, user="", authorization=header)
+    await api.ask("POST", "/token", b"grant_type=password&username=root&password=x", user="", **FORM)
+    await api.ask("POST", "/token", b"grant_type=refresh_token&refresh_token=made.up", user="", **FORM)
+    await api.ask("GET", "/token", user="")
+    assert [(one.caller, one.status) for one in passages] == [
+        ("reader", 401),
+        ("reader", 401),
+        ("reader", 401),
+        ("root", 401),
+        ("", 401),
+        ("", 401),
+    ]
+
+
+async def test_a_name_that_is_long_or_a_secret_in_the_wrong_place_is_not_written_down(watched: Watched) -> None:
+    for name in ("n" * 5000, "twr_a-robots-secret"):
+        form = f"grant_type=password&username={name}&password=x".encode()
+        await watched.api.ask("POST", "/token", form, user="", **FORM)
+    assert [len(one.caller) for one in watched.notes.passages] == [128, len("(a secret)")]
+
+
+async def test_tokens_that_have_expired_are_measured_with_whom_they_were_made_for(watched: Watched) -> None:
+    form = b"grant_type=password&username=admin&password=admin-secret&access_type=offline"
+    made = (await watched.api.ask("POST", "/token", form, user="", **FORM)).json()
+    await watched.api.clock.advance(REFRESH_SECONDS + 1)
+    await watched.api.ask("GET", "/v2/", user="", authorization=f"Bearer {made['token']}")
+    again = f"grant_type=refresh_token&refresh_token={made['refresh_token']}".encode()
+    await watched.api.ask("POST", "/token", again, user="", **FORM)
+    assert [(one.caller, one.status) for one in watched.notes.passages[1:]] == [("admin", 401), ("admin", 401)]
 
 
 async def test_refusals_are_told_with_their_reason(watched: Watched) -> None:
