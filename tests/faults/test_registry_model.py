@@ -362,13 +362,15 @@ class Bench:
 
         def explain(answer: object, model: Model) -> bool:
             if isinstance(answer, ErrorCode):
-                here = {digest for _, digest in model.needed(self.now)}
+                here = {digest for where, digest in model.needed(self.now) if where == repository}
                 is_right = not (blobs <= model.needed_blobs(self.now) and entry.entries <= here)
                 # To be refused is to have asked for it, too.
                 if key in model.manifests and self.is_there(*key):
                     model.ask_for(key, self.now)
                 return is_right and answer is ErrorCode.MANIFEST_BLOB_UNKNOWN
-            is_right = blobs <= set(model.blobs) and entry.entries <= {digest for _, digest in model.manifests}
+            is_right = blobs <= set(model.blobs) and entry.entries <= {
+                digest for where, digest in model.manifests if where == repository
+            }
             model.manifests[key] = replace(entry, asked_at=self.now)
             model.tags.update({(repository, tag): key[1] for tag in tags})
             return is_right

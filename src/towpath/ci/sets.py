@@ -11,13 +11,12 @@ platform that lost its data directory still knows what was built.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from towpath.oci.annotations import CREATED, REVISION, TREE, VERSION
+from towpath.oci.annotations import CREATED, REVISION, SERVICE, TREE, VERSION
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.manifest import Index, InvalidManifestError, format_manifest, parse_manifest
 from towpath.oci.tags import sha_tag
 
 SETS_REPOSITORY = "sets"
-SERVICE_ANNOTATION = "dev.towpath.service"
 FINGERPRINT_ANNOTATION = "dev.towpath.settings"
 
 
@@ -66,7 +65,7 @@ def format_set(artifact_set: ArtifactSet) -> bytes:
         replace(
             artifact.descriptor,
             annotations={
-                SERVICE_ANNOTATION: name,
+                SERVICE: name,
                 REVISION: artifact.revision,
                 TREE: artifact.tree_id,
                 FINGERPRINT_ANNOTATION: artifact.fingerprint,
@@ -93,7 +92,7 @@ def parse_set(raw: bytes, media_type: str = "") -> ArtifactSet:
         raise InvalidManifestError([f"annotations: expected {REVISION}, the commit whose set this is"])
     artifacts = {}
     for entry in index.manifests:
-        service = entry.annotations.get(SERVICE_ANNOTATION, "")
+        service = entry.annotations.get(SERVICE, "")
         if service:
             artifacts[service] = Artifact(
                 service=service,

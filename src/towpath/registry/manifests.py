@@ -1,8 +1,10 @@
 """Manifests and tags as the registry offers them.
 
 A manifest is stored and served as the bytes that were pushed. It is accepted when all it needs is here: configuration
-and layers as blobs of the same repository (layers that must not be distributed apart), the entries of an index as
-manifests anywhere in this registry. A subject may be missing: attestations are often pushed before what they attest.
+and layers as blobs of the same repository (layers that must not be distributed apart), the entries of an index as its
+manifests. An entry of a set names its service, and may be in the repository of that name beside the set's, if the
+pusher may read there. What other repositories hold plays no part, so nobody learns of it by pushing. A subject may be
+missing: attestations are often pushed before what they attest.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +14,7 @@ from itertools import islice
 
 import orjson
 
-from towpath.oci import media
+from towpath.oci import annotations, media
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode
@@ -25,7 +27,7 @@ from towpath.registry.leases import Leases
 from towpath.registry.storage.catalog import Catalog, TagHeldError, UnknownTargetsError
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
-from towpath.registry.storage.rows import ManifestRow, TagMove, Targets
+from towpath.registry.storage.rows import ManifestRow, TagMove, Target, Targets
 
 # 4 MiB: what clients must be able to take as one manifest, so as one page of referrers too.
 REFERRERS_PAGE_BYTES = 4 * 1024 * 1024
@@ -118,7 +120,7 @@ class Manifests:
         media_type: str,
         digest: Digest | None,
         tags: Sequence[str],
-        sparse: bool = False,
+        may_read: Callable[[str], bool] = lambda _: False,
     ) -> AcceptedManifest:
         """Store a manifest and set its tags, all or nothing, durably.
 
@@ -128,23 +130,22 @@ class Manifests:
             media_type: its content type; empty when the client sent none.
             digest: what the client says its digest is; None when it pushes by tag.
             tags: the tags to set.
-            sparse: whether what it refers to may be missing, as in a copy of another registry's.
+            may_read: in which other repositories entries of a set may be.
 
         Raises:
             RegistryError: MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN, or DENIED for an immutable tag.
         """
-        examine = partial(_examine, content, media_type, digest)
-        # A manifest of megabytes takes long enough to read that others would notice.
-        found, parsed = await self._disk.run(examine) if len(content) > LARGE_MANIFEST_BYTES else examine()
+        found, parsed = await self._read(content, media_type, digest)
         row = _prepare_row(found, content, parsed)
         blobs = _needed_blobs(parsed)
-        children = [str(entry.digest) for entry in parsed.manifests] if isinstance(parsed, Index) else []
-        targets = Targets([str(blob.digest) for blob in blobs], children, sparse)
+        entries = parsed.manifests if isinstance(parsed, Index) else ()
+        children = [Target(str(entry.digest), _find_beside(repository, entry, may_read)) for entry in entries]
+        targets = Targets([Target(str(blob.digest)) for blob in blobs], children)
 
         def work() -> list[TagMove]:
             self._leases.touch(repository, row.digest)
             missing = [str(blob.digest) for blob in blobs if not self._is_whole(blob.digest)]
-            if missing and not sparse:
+            if missing:
                 raise UnknownTargetsError(missing)
             return self._catalog.put_manifest(repository, row, targets=targets, tags=tags, is_immutable=is_immutable)
 
@@ -156,9 +157,31 @@ class Manifests:
             message = f"manifest refers to what {repository} does not have: {', '.join(shown)}{rest}"
             raise RegistryError(ErrorCode.MANIFEST_BLOB_UNKNOWN, message, detail=shown) from error
         except TagHeldError as error:
-            message = f"tag {error.tag} is immutable and has digest {error.digest}; refused to move it to {found}"
-            raise RegistryError(ErrorCode.DENIED, message, status=409) from error
+            raise _held(error, found) from error
         return AcceptedManifest(found, row.subject, moves)
+
+    async def keep(
+        self, repository: str, content: bytes, *, media_type: str, digest: Digest, tags: Sequence[str]
+    ) -> None:
+        """Store a copy of another registry's manifest as `put` does; what it refers to may come later, or never.
+
+        Raises:
+            RegistryError: MANIFEST_INVALID, DIGEST_INVALID, or DENIED for an immutable tag.
+        """
+        found, parsed = await self._read(content, media_type, digest)
+        row = _prepare_row(found, content, parsed)
+        entries = parsed.manifests if isinstance(parsed, Index) else ()
+        blobs = [Target(str(blob.digest)) for blob in _needed_blobs(parsed)]
+        targets = Targets(blobs, [Target(str(entry.digest)) for entry in entries], sparse=True)
+
+        def work() -> None:
+            self._leases.touch(repository, row.digest)
+            self._catalog.put_manifest(repository, row, targets=targets, tags=tags, is_immutable=is_immutable)
+
+        try:
+            await self._disk.commit(work)
+        except TagHeldError as error:
+            raise _held(error, found) from error
 
     async def delete(self, repository: str, reference: str) -> None:
         """Delete a tag, or a manifest by digest with all its tags. Raises RegistryError (MANIFEST_UNKNOWN)."""
@@ -205,6 +228,11 @@ class Manifests:
         ]
         return format_manifest(Index(tuple(entries))), rows[-1].digest if more else ""
 
+    async def _read(self, content: bytes, media_type: str, digest: Digest | None) -> tuple[Digest, Manifest | Index]:
+        examine = partial(_examine, content, media_type, digest)
+        # A manifest of megabytes takes long enough to read that others would notice.
+        return await self._disk.run(examine) if len(content) > LARGE_MANIFEST_BYTES else examine()
+
     def _is_whole(self, digest: Digest) -> bool:
         """Whether a blob's file is as long as it was when it came; a client that is told no sends it again."""
         size = self._files.find_size(digest)
@@ -226,6 +254,19 @@ def _examine(content: bytes, media_type: str, digest: Digest | None) -> tuple[Di
     except InvalidManifestError as error:
         problems = error.problems[:SHOWN_PROBLEMS]
         raise RegistryError(ErrorCode.MANIFEST_INVALID, error.message, detail=problems) from error
+
+
+def _held(error: TagHeldError, refused: Digest) -> RegistryError:
+    message = f"tag {error.tag} is immutable and has digest {error.digest}; refused to move it to {refused}"
+    return RegistryError(ErrorCode.DENIED, message, status=409)
+
+
+def _find_beside(repository: str, entry: Descriptor, may_read: Callable[[str], bool]) -> str:
+    """The repository of the service that an entry of a set names; empty when there is none that the pusher may read."""
+    service = entry.annotations.get(annotations.SERVICE, "")
+    prefix, slash, _ = repository.rpartition("/")
+    beside = f"{prefix}{slash}{service}"
+    return beside if service and may_read(beside) else ""
 
 
 def _needed_blobs(parsed: Manifest | Index) -> list[Descriptor]:

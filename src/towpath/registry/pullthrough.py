@@ -196,9 +196,7 @@ class PullThrough:
             return False
         if Digest.of(found.content, digest.algorithm) != digest:
             raise UpstreamError(f"{upstream.name}/{name} has other content under {digest} (DigestMismatch)")
-        await self._manifests.put(
-            repository, found.content, media_type=found.media_type, digest=digest, tags=tags, sparse=True
-        )
+        await self._manifests.keep(repository, found.content, media_type=found.media_type, digest=digest, tags=tags)
         return True
 
     async def _fetch_blob(self, upstream: Upstream, name: str, repository: str, digest: Digest) -> bool:

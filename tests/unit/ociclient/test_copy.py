@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fakes.registry import RegistryServer, password, push_bytes, push_image, serve_registry
 from towpath.http.server import Listener
 from towpath.oci import media
+from towpath.oci.annotations import SERVICE
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.errors import ErrorCode, ErrorEntry, format_errors
@@ -173,7 +174,8 @@ async def test_an_index_over_several_repositories_fits_a_registry_that_wants_its
         for name in ("one", "two"):
             reference = pair.source.reference(f"lab/{name}:v1")
             images[name] = await push_image(pair.reader, reference, labels={"name": name})
-        raw = format_manifest(Index(tuple(images.values())))
+        entries = [replace(image, annotations={SERVICE: name}) for name, image in images.items()]
+        raw = format_manifest(Index(tuple(entries)))
         await pair.reader.push_manifest(pair.source.reference("lab/sets:v1"), raw, media.OCI_INDEX)
         async with serve_strict(pair.target, [image.digest for image in images.values()]) as host:
             strict = RegistryClient(keyring=Keyring.of({host: Credential("admin", password("admin"))}))

@@ -8,13 +8,15 @@ import orjson
 import pytest
 
 from fakes.clock import VirtualClock
-from fakes.registry import prepare_accounts
+from fakes.registry import make_account, password, prepare_accounts
 from fakes.registry_api import Api, codes, open_api
 from towpath.oci import media
+from towpath.oci.annotations import SERVICE
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, Manifest, format_manifest
 from towpath.oci.platform import Platform
+from towpath.registry.accounts import Grant
 from towpath.registry.app import create_registry_app
 from towpath.registry.manifests import LARGE_MANIFEST_BYTES, RECENT_BYTES
 from towpath.registry.protocol.exchange import PushEvent
@@ -89,16 +91,46 @@ async def test_a_subject_may_be_absent_and_is_acknowledged(api: Api) -> None:
     assert (response.status_code, response.headers["oci-subject"]) == (201, str(ABSENT.digest))
 
 
-async def test_an_index_needs_its_manifests_somewhere_in_the_registry(api: Api) -> None:
-    manifest = await api.prepare_manifest(repository="lab/sensor")
+def describe(manifest: Manifest, service: str = "") -> Descriptor:
+    """The entry of an index, or of a set."""
     raw = format_manifest(manifest)
-    entry = Descriptor(media.OCI_MANIFEST, Digest.of(raw), len(raw), {"dev.towpath.service": "sensor"})
-    index = Index((entry,))
+    return Descriptor(media.OCI_MANIFEST, Digest.of(raw), len(raw), {SERVICE: service} if service else {})
+
+
+async def test_an_index_needs_its_manifests_in_its_own_repository(api: Api) -> None:
+    index = Index((describe(await api.prepare_manifest()),))
+    await api.put(await api.prepare_manifest(repository="lab/other"), "x", repository="lab/other")
+    refused = await api.put(index, "multi")
+    assert (refused.status_code, codes(refused)) == (400, ["MANIFEST_BLOB_UNKNOWN"])
+    await api.put(await api.prepare_manifest(), "x")
+    assert (await api.put(index, "multi")).status_code == 201
+    assert (await api.put(Index(()), "empty")).status_code == 201
+
+
+async def test_an_entry_of_a_set_may_be_in_the_repository_of_its_service(api: Api) -> None:
+    manifest = await api.prepare_manifest(repository="lab/sensor")
+    index = Index((describe(manifest, "sensor"),))
     refused = await api.put(index, "sha-0123456", repository="lab/sets")
     assert codes(refused) == ["MANIFEST_BLOB_UNKNOWN"]
     await api.put(manifest, "x", repository="lab/sensor")
     assert (await api.put(index, "sha-0123456", repository="lab/sets")).status_code == 201
-    assert (await api.put(Index(()), "empty")).status_code == 201
+    assert codes(await api.put(index, "sha-0123456", repository="far/sets")) == ["MANIFEST_BLOB_UNKNOWN"]
+    other = Index((describe(manifest, "cam"),))
+    assert codes(await api.put(other, "other", repository="lab/sets")) == ["MANIFEST_BLOB_UNKNOWN"]
+
+
+async def test_what_the_pusher_may_not_read_looks_like_what_is_not_there(tmp_path: Path) -> None:
+    grants = (Grant("lab/sets", frozenset({"pull", "push"})),)
+    accounts = prepare_accounts([make_account("publisher", password("publisher"), grants)])
+    async with open_api(tmp_path / "registry", VirtualClock(), accounts=accounts) as api:
+        index = Index((describe(await api.prepare_manifest(repository="lab/sensor"), "sensor"),))
+        path = "/v2/lab/sets/manifests/sha-0123456"
+        absent = await api.ask("PUT", path, format_manifest(index), user="publisher")
+        await api.put(await api.prepare_manifest(repository="lab/sensor"), "x", repository="lab/sensor")
+        hidden = await api.ask("PUT", path, format_manifest(index), user="publisher")
+        assert (hidden.status_code, hidden.content) == (absent.status_code, absent.content)
+        assert codes(hidden) == ["MANIFEST_BLOB_UNKNOWN"]
+        assert (await api.ask("PUT", path, format_manifest(index), user="pusher")).status_code == 201
 
 
 @pytest.mark.parametrize(("size", "status"), [(MANIFEST_LIMIT, 201), (MANIFEST_LIMIT + 1, 413)])

@@ -72,7 +72,7 @@ class Repair:
         """Get a manifest again; whether it is here whole then. What it needs may be missing: that is told apart."""
         try:
             content, media_type = await upstream.get_manifest(repository, digest)
-            await self._manifests.put(repository, content, media_type=media_type, digest=digest, tags=(), sparse=True)
+            await self._manifests.keep(repository, content, media_type=media_type, digest=digest, tags=())
         except TowpathError as error:
             log.warning("manifest %s was not repaired from the upstream of %s: %s", digest, repository, error.message)
             return False

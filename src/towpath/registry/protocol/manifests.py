@@ -51,6 +51,8 @@ async def push_manifest(exchange: Exchange) -> Response:
         media_type=request.headers.get("content-type", ""),
         digest=digest,
         tags=tags,
+        # The grant decides and not the token, whose scope cannot name what a client never asks for (as in the catalog).
+        may_read=lambda name: exchange.caller.may_list(name, PULL),
     )
     await _announce(exchange, accepted, media_type=request.headers.get("content-type", ""), size=len(content))
     stored = str(accepted.digest)

@@ -252,7 +252,7 @@ class Catalog:
             )
             writer.executemany(
                 "INSERT OR IGNORE INTO targets (repository, target, manifest) VALUES (?, ?, ?)",
-                [(number, target, row.digest) for target in (*targets.blobs, *targets.children)],
+                [(number, target.digest, row.digest) for target in (*targets.blobs, *targets.children)],
             )
             moves = [self._set_tag(number, tag, row.digest, is_immutable) for tag in tags]
             self._check_quota(repository, grows=grows)
@@ -261,9 +261,15 @@ class Catalog:
     def _require(self, number: int, targets: Targets) -> None:
         if targets.sparse:
             return
-        blob, manifest = "links WHERE repository = ? AND digest = ?", "manifests WHERE digest = ?"
-        unknown = [digest for digest in targets.blobs if not self._has(blob, number, digest)]
-        unknown += [digest for digest in targets.children if not self._has(manifest, digest)]
+        blob, manifest = ("links WHERE repository = ? AND digest = ?", "manifests WHERE repository = ? AND digest = ?")
+        beside = "manifests JOIN repositories ON repository = id WHERE name = ? AND digest = ?"
+        unknown = [one.digest for one in targets.blobs if not self._has(blob, number, one.digest)]
+        unknown += [
+            one.digest
+            for one in targets.children
+            if not self._has(manifest, number, one.digest)
+            and not (one.beside and self._has(beside, one.beside, one.digest))
+        ]
         if unknown:
             raise UnknownTargetsError(unknown)
 

@@ -5,17 +5,25 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """One thing that a manifest refers to; `beside` is another repository that may have it instead, or empty."""
+
+    digest: str
+    beside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
-    """What a manifest refers to, as digests.
+    """What a manifest refers to.
 
     Attributes:
         blobs: what its repository must have as blobs.
-        children: what must be a manifest of this registry, in its repository or another.
+        children: what its repository must have as manifests, or the one beside it.
         sparse: whether it is taken all the same: a copy of another registry's manifest, of which parts may come later.
     """
 
-    blobs: Sequence[str] = ()
-    children: Sequence[str] = ()
+    blobs: Sequence[Target] = ()
+    children: Sequence[Target] = ()
     sparse: bool = False
 
 

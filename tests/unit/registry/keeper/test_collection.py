@@ -10,6 +10,7 @@ import pytest
 from fakes.clock import VirtualClock
 from fakes.registry_api import Api, open_api
 from towpath.oci import media
+from towpath.oci.annotations import SERVICE
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, Manifest, format_manifest
@@ -142,7 +143,7 @@ async def test_what_is_tagged_pushed_read_or_named_between_plan_and_removal_stay
         if act == "read":
             assert await status(api, f"lab/app/manifests/{digest}") == 200
         elif act == "index":
-            entry = Descriptor(media.OCI_MANIFEST, digest, len(raw))
+            entry = Descriptor(media.OCI_MANIFEST, digest, len(raw), {SERVICE: "app"})
             assert (await api.put(Index((entry,)), "all", repository="lab/index")).status_code == 201
         else:
             reference = str(digest) if act == "push" else "v2"

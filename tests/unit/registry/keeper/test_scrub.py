@@ -13,6 +13,7 @@ from fakes.clock import VirtualClock
 from fakes.registry_api import Api, open_api
 from towpath.errors import RemoteError
 from towpath.oci import media
+from towpath.oci.annotations import SERVICE
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, format_manifest
@@ -86,7 +87,8 @@ async def test_a_whole_registry_is_read_and_found_well(api: Api) -> None:
 async def test_damage_is_told_with_what_it_affects_and_never_served(api: Api, harm: str) -> None:
     raw = format_manifest(await api.prepare_manifest(LAYER))
     await api.put(raw, "v1", content_type=media.OCI_MANIFEST)
-    await api.put(Index((Descriptor(media.OCI_MANIFEST, Digest.of(raw), len(raw)),)), "all", repository="lab/index")
+    entry = Descriptor(media.OCI_MANIFEST, Digest.of(raw), len(raw), {SERVICE: "app"})
+    await api.put(Index((entry,)), "all", repository="lab/index")
     await api.put(await api.prepare_manifest(b"other"), "v2")
     if harm == "bit":
         rot(api, LAYER)
