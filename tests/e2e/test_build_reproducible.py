@@ -16,6 +16,8 @@ from fakes.worktree import Worktree
 
 # Sets among a module's constants come out in the order of the hash seed, unless the compiler's is fixed.
 GREETING = "WORDS = {'a', 'b', 'c', 'd'}\n\n\ndef main():\n    return 'x' in {'x', 'y', 'z', 'w'}\n"
+# The same repository as another clone may name it.
+SPELLED = "ssh://git@GIT.example:2222/lab/"
 BUILD = "import os, sys; os.umask(int(sys.argv[1], 8)); from towpath.cli.main import run; run(sys.argv[2:])"
 
 
@@ -42,11 +44,13 @@ def upstream(tmp_path: Path) -> Worktree:
     return upstream
 
 
-def copy_tree(upstream: Worktree, target: Path, *, seed: int, umask: int) -> Path:
+def copy_tree(
+    upstream: Worktree, target: Path, *, seed: int, umask: int, remote: str = "https://git.example/lab.git"
+) -> Path:
     """A clone whose files were written in another order, at other times, under another umask."""
     before = os.umask(umask)
     try:
-        clone = Worktree(target, "https://git.example/lab.git")
+        clone = Worktree(target, remote)
         clone.git("fetch", "--quiet", str(upstream.path), "main")
         names = clone.git("ls-tree", "-r", "--name-only", "-z", "FETCH_HEAD").split("\0")[:-1]
         random.Random(seed).shuffle(names)  # noqa: S311 - any order will do
@@ -76,7 +80,7 @@ def build(clone: Path, settings: Mapping[str, str], *, umask: str) -> list[dict[
 
 def test_two_hosts_build_the_same_images(upstream: Worktree, tmp_path: Path) -> None:
     here = copy_tree(upstream, tmp_path / "a" / "lab", seed=1, umask=0o022)
-    there = copy_tree(upstream, tmp_path / "b" / "c" / "d" / "e" / "elsewhere", seed=2_000, umask=0o077)
+    there = copy_tree(upstream, tmp_path / "b" / "c" / "d" / "e" / "elsewhere", seed=2_000, umask=0o077, remote=SPELLED)
     one = build(here, {"HOME": str(tmp_path / "a"), "TZ": "UTC", "LANG": "C", "PYTHONHASHSEED": "1"}, umask="022")
     other = build(
         there,

@@ -9,8 +9,9 @@ from towpath.attest.evidence import Attached, Claim, read_signed, read_unsigned
 from towpath.attest.findings import Finding, failed, insufficient, passed
 from towpath.oci import annotations
 from towpath.oci.digest import Digest
+from towpath.oci.source import format_source
 
-_SIGN = "sign new images: towpath keys create, then push a commit that touches the service"
+_SIGN = "sign new images: towpath keys create, then push again"
 _ATTEST = "build the image with Towpath, or attach an in-toto statement to it"
 
 
@@ -156,7 +157,6 @@ def _commit_of(claim: Claim) -> str:
 
 
 def _plain(url: str) -> str:
-    """A URL without what makes no difference; paths keep their case, which some forges tell apart."""
-    scheme, separator, rest = url.removeprefix("git+").rstrip("/").removesuffix(".git").partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}" if separator else scheme
+    """An address as builds write it; what is none is compared as it stands."""
+    plain = url.removeprefix("git+") if url.startswith("git+http") else url
+    return format_source(plain) or url

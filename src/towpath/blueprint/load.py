@@ -26,9 +26,10 @@ from towpath.blueprint.model import (
 from towpath.blueprint.services import read_services
 from towpath.blueprint.tree import Tree
 
-KEYS = ("name", "registry", "branch", "channel", "services", "environments", "keeper")
+KEYS = ("name", "registry", "branch", "channel", "source", "services", "environments", "keeper")
 
 _REGISTRY = re.compile(r"[a-zA-Z0-9.\-]+(?::\d{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+")
+_SOURCE = re.compile(r"(?:https?://[^\s/?#@]+/[^\s?#@]+)?")
 # git check-ref-format, without the corners that no branch name of a person reaches.
 _NOT_A_BRANCH = re.compile(r"^(?:[-/.]|refs/)|(?:/|\.lock|\.)$|[\s~^:?*\[\\]|\.\.|@\{|//")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -64,6 +65,7 @@ def load_blueprint(
         registry=fields.matching(root, "registry", f"{default_registry_host}/{name}", _REGISTRY, "host[:port]/path"),
         branch=_branch(root),
         channel=_channel(root),
+        source=fields.matching(root, "source", "", _SOURCE, "https://host/path, without a user or a query"),
         services=read_services(root.mapping("services"), tree),
         environments=read_environments(root.mapping("environments"), tree),
         keeping=read_keeping(root.mapping("keeper")),

@@ -147,6 +147,7 @@ class Blueprint:
         registry: host and path prefix of every image, as in `127.0.0.1:7070/my-homelab`.
         branch: the only branch that is built and reconciled.
         channel: the moving tag that follows the branch.
+        source: where the repository is found, for images to name; empty for its Git remote.
         services: by name, in alphabetical order.
         environments: by name, in the order a version passes through them.
         keeping: what the embedded registry keeps.
@@ -156,6 +157,7 @@ class Blueprint:
     registry: str
     branch: str = DEFAULT_BRANCH
     channel: str = DEFAULT_CHANNEL
+    source: str = ""
     services: Mapping[str, Service] = field(default_factory=dict)
     environments: Mapping[str, Environment] = field(default_factory=dict)
     keeping: Keeping = field(default_factory=Keeping)

@@ -198,6 +198,7 @@ def _job(snapshot: Snapshot, run: ServiceRun, tag: str) -> BuildJob:
         committed_at=snapshot.committed_at,
         tag=tag,
         only=run.only,
+        source=snapshot.blueprint.source,
     )
 
 

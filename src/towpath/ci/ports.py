@@ -41,6 +41,7 @@ class BuildJob:
         committed_at: time of the commit, in seconds since the epoch.
         tag: the artifact tag.
         only: the files of the directory that count; None for all.
+        source: where the repository is found, if the blueprint says so.
     """
 
     service: Service
@@ -50,6 +51,7 @@ class BuildJob:
     committed_at: float
     tag: str
     only: frozenset[str] | None = None
+    source: str = ""
 
 
 class SourceTrees(Protocol):

@@ -73,6 +73,7 @@ class Signing:
             tree_id=artifact.tree_id,
             committed_at=origin.committed_at,
             tag=sha_tag(origin.commit),
+            source=origin.blueprint.source,
         )
         found = await self._builder.find(job)
         if found is not None or not of_this:

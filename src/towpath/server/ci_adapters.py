@@ -12,6 +12,7 @@ from towpath.ci.ports import BuildJob, PendingImage
 from towpath.oci.descriptor import Descriptor
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
+from towpath.oci.source import format_source
 
 
 class ImageWorks(Protocol):
@@ -157,7 +158,7 @@ class ServiceBuilder:
                 context=job.context,
                 commit=job.commit,
                 tree_id=job.tree_id,
-                source_url=self._source_url,
+                source_url=format_source(job.source or self._source_url),
                 committed_at=job.committed_at,
                 tag=job.tag,
                 platform=platform,

@@ -315,3 +315,9 @@ def test_packages_can_be_named_or_switched_off() -> None:
 )
 def test_a_kind_that_cannot_be_is_a_problem(entry: str, problem: str) -> None:
     assert any(problem in line for line in problems_of(f"services: {{site: {entry}}}", SITE))
+
+
+def test_the_address_that_images_name_is_one_without_a_user_or_a_query() -> None:
+    assert load("source: https://git.example/me/lab").source == "https://git.example/me/lab"
+    for wrong in ("git@git.example:me/lab", "https://me:secret@git.example/lab", "https://git.example/lab?token=x"):
+        assert any("source: got " in problem for problem in problems_of(f"source: {wrong}"))

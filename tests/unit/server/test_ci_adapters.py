@@ -112,3 +112,23 @@ async def test_several_platforms_become_one_index_pushed_after_its_images(observ
     assert [entry.platform for entry in index.manifests] == [AMD64, ARM64]
     assert image.warnings == ("careful",)
     assert len(builder.pushed) == 3
+
+
+@pytest.mark.parametrize(
+    ("remote", "declared", "expected"),
+    [
+        ("git@git.example:me/lab.git", "", "https://git.example/me/lab"),
+        ("/srv/lab.git", "", ""),
+        ("/srv/lab.git", "https://git.example/me/lab", "https://git.example/me/lab"),
+    ],
+)
+async def test_images_name_the_repository_as_the_blueprint_does_or_else_by_its_remote(
+    observed: Observed, tmp_path: Path, remote: str, declared: str, expected: str
+) -> None:
+    head = await observed.world.head()
+    service = (await observed.world.blueprint(head)).get_service("sensor")
+    builder: Any = FakeBuilder()
+    adapter = ServiceBuilder(builder, platforms=[ARM64], source_url=remote)
+    await adapter.build(BuildJob(service, tmp_path, head, "tree", 1.0, "sha-1234567", source=declared))
+
+    assert [request.source_url for request in builder.requests] == [expected]
