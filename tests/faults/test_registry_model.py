@@ -184,7 +184,11 @@ class Bench:
         # Any that may be there: some may be on their way out, and nobody has asked for them.
         near = sorted(key for key in self.model.manifests if key[0] == repository)
         keys = self.chance.sample(near, min(2, len(near)))
-        entries = [Descriptor(media.OCI_MANIFEST, Digest.parse(digest), 1) for _, digest in keys]
+        sizes = [len(self.model.manifests[key].raw) for key in keys]
+        entries = [
+            Descriptor(media.OCI_MANIFEST, Digest.parse(digest), size)
+            for (_, digest), size in zip(keys, sizes, strict=True)
+        ]
         raw = format_manifest(Index(tuple(entries), {"n": str(self.chance.randrange(4))}))
         await self.put(repository, raw, media.OCI_INDEX, entries={str(one.digest) for one in entries})
 

@@ -2,12 +2,12 @@
 
 A manifest is stored and served as the bytes that were pushed. It is accepted when all it needs is here: configuration
 and layers as blobs of the same repository (layers that must not be distributed apart), the entries of an index as its
-manifests. An entry of a set names its service, and may be in the repository of that name beside the set's, if the
-pusher may read there. What other repositories hold plays no part, so nobody learns of it by pushing. A subject may be
-missing: attestations are often pushed before what they attest.
+manifests, all of it in the size that the manifest says. An entry of a set names its service, and may be in the
+repository of that name beside the set's, if the pusher may read there. What other repositories hold plays no part, so
+nobody learns of it by pushing. A subject may be missing: attestations are often pushed before what they attest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -24,7 +24,7 @@ from towpath.oci.reference import parse_tag
 from towpath.oci.tags import is_immutable
 from towpath.registry.errors import DamagedContentError, RegistryError
 from towpath.registry.leases import Leases
-from towpath.registry.storage.catalog import Catalog, TagHeldError, UnknownTargetsError
+from towpath.registry.storage.catalog import Catalog, TagHeldError, UnknownTargetsError, WrongSizesError
 from towpath.registry.storage.disk import Disk
 from towpath.registry.storage.files import BlobFiles
 from towpath.registry.storage.rows import ManifestRow, TagMove, Target, Targets
@@ -133,14 +133,17 @@ class Manifests:
             may_read: in which other repositories entries of a set may be.
 
         Raises:
-            RegistryError: MANIFEST_INVALID, DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN, or DENIED for an immutable tag.
+            RegistryError: MANIFEST_INVALID (a wrong size, too), DIGEST_INVALID, MANIFEST_BLOB_UNKNOWN, or DENIED for an
+                immutable tag.
         """
         found, parsed = await self._read(content, media_type, digest)
         row = _prepare_row(found, content, parsed)
         blobs = _needed_blobs(parsed)
         entries = parsed.manifests if isinstance(parsed, Index) else ()
-        children = [Target(str(entry.digest), _find_beside(repository, entry, may_read)) for entry in entries]
-        targets = Targets([Target(str(blob.digest)) for blob in blobs], children)
+        children = [
+            Target(str(entry.digest), entry.size, _find_beside(repository, entry, may_read)) for entry in entries
+        ]
+        targets = Targets(_targets(blobs), children, _targets(_foreign_blobs(parsed)))
 
         def work() -> list[TagMove]:
             self._leases.touch(repository, row.digest)
@@ -156,6 +159,8 @@ class Manifests:
             rest = f" and {len(error.targets) - len(shown)} more" if len(error.targets) > len(shown) else ""
             message = f"manifest refers to what {repository} does not have: {', '.join(shown)}{rest}"
             raise RegistryError(ErrorCode.MANIFEST_BLOB_UNKNOWN, message, detail=shown) from error
+        except WrongSizesError as error:
+            raise _wrong_sizes(error) from error
         except TagHeldError as error:
             raise _held(error, found) from error
         return AcceptedManifest(found, row.subject, moves)
@@ -171,8 +176,7 @@ class Manifests:
         found, parsed = await self._read(content, media_type, digest)
         row = _prepare_row(found, content, parsed)
         entries = parsed.manifests if isinstance(parsed, Index) else ()
-        blobs = [Target(str(blob.digest)) for blob in _needed_blobs(parsed)]
-        targets = Targets(blobs, [Target(str(entry.digest)) for entry in entries], sparse=True)
+        targets = Targets(_targets(_needed_blobs(parsed)), _targets(entries), sparse=True)
 
         def work() -> None:
             self._leases.touch(repository, row.digest)
@@ -261,6 +265,18 @@ def _held(error: TagHeldError, refused: Digest) -> RegistryError:
     return RegistryError(ErrorCode.DENIED, message, status=409)
 
 
+def _wrong_sizes(error: WrongSizesError) -> RegistryError:
+    problems = [f"{one.digest}: expected {size} bytes, got {one.size}" for one, size in error.found[:SHOWN_PROBLEMS]]
+    more = f" and {len(error.found) - 1} more" if len(error.found) > 1 else ""
+    return RegistryError(
+        ErrorCode.MANIFEST_INVALID, f"manifest gives a wrong size of {problems[0]}{more}", detail=problems
+    )
+
+
+def _targets(descriptors: Iterable[Descriptor]) -> list[Target]:
+    return [Target(str(one.digest), one.size) for one in descriptors]
+
+
 def _find_beside(repository: str, entry: Descriptor, may_read: Callable[[str], bool]) -> str:
     """The repository of the service that an entry of a set names; empty when there is none that the pusher may read."""
     service = entry.annotations.get(annotations.SERVICE, "")
@@ -273,6 +289,13 @@ def _needed_blobs(parsed: Manifest | Index) -> list[Descriptor]:
     if isinstance(parsed, Index):
         return []
     return [blob for blob in parsed.blobs if not media.is_nondistributable(blob.media_type)]
+
+
+def _foreign_blobs(parsed: Manifest | Index) -> list[Descriptor]:
+    """Layers that need not be here, but may be."""
+    if isinstance(parsed, Index):
+        return []
+    return [blob for blob in parsed.blobs if media.is_nondistributable(blob.media_type)]
 
 
 def _prepare_row(digest: Digest, content: bytes, parsed: Manifest | Index) -> ManifestRow:

@@ -79,6 +79,37 @@ async def test_a_manifest_whose_blobs_are_not_here_is_refused(api: Api) -> None:
     assert (await api.ask("GET", MANIFESTS + "canary")).status_code == 404
 
 
+@pytest.mark.parametrize("which", ["config", "layer", "foreign"])
+async def test_a_blob_of_another_size_than_the_manifest_says_is_refused(api: Api, which: str) -> None:
+    manifest = await api.prepare_manifest(b"eleven byte")
+    (layer,) = manifest.layers
+    foreign = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+    wrong = {
+        "config": replace(manifest, config=replace(manifest.config, size=999)),
+        "layer": replace(manifest, layers=(replace(layer, size=999),)),
+        "foreign": replace(manifest, layers=(replace(layer, size=999, media_type=foreign),)),
+    }[which]
+    true = manifest.config if which == "config" else layer
+    response = await api.put(wrong)
+    assert (response.status_code, codes(response)) == (400, ["MANIFEST_INVALID"])
+    problem = f"{true.digest}: expected {true.size} bytes, got 999"
+    assert response.json()["errors"][0]["detail"] == [problem]
+    assert problem in response.json()["errors"][0]["message"]
+    assert (await api.ask("GET", MANIFESTS + "canary")).status_code == 404
+
+
+@pytest.mark.parametrize("service", ["", "sensor"])
+async def test_an_entry_of_another_size_than_the_index_says_is_refused(api: Api, service: str) -> None:
+    manifest = await api.prepare_manifest(repository="lab/sensor")
+    await api.put(manifest, "x", repository="lab/sensor")
+    entry = describe(manifest, service)
+    repository = "lab/sets" if service else "lab/sensor"
+    response = await api.put(Index((replace(entry, size=1),)), "all", repository=repository)
+    assert (response.status_code, codes(response)) == (400, ["MANIFEST_INVALID"])
+    assert response.json()["errors"][0]["detail"] == [f"{entry.digest}: expected {entry.size} bytes, got 1"]
+    assert (await api.put(Index((entry,)), "all", repository=repository)).status_code == 201
+
+
 async def test_a_layer_that_must_not_be_distributed_may_be_absent(api: Api) -> None:
     foreign = replace(
         ABSENT, media_type="application/vnd.oci.image.layer.nondistributable.v1.tar", urls=("https://x/",)

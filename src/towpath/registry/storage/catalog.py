@@ -14,7 +14,7 @@ from typing import Any
 
 from towpath.registry.keeper.quota import Quota, Room
 from towpath.registry.storage.disk import translate
-from towpath.registry.storage.rows import ManifestRow, ReferrerRow, TagMove, Targets
+from towpath.registry.storage.rows import ManifestRow, ReferrerRow, TagMove, Target, Targets
 from towpath.registry.storage.schema import open_database
 
 # 512: a descriptor without its annotations, generously.
@@ -40,6 +40,14 @@ class UnknownTargetsError(Exception):
     def __init__(self, targets: list[str]) -> None:
         super().__init__(", ".join(targets))
         self.targets = targets
+
+
+class WrongSizesError(Exception):
+    """Internal: a manifest gives things that are here another size than they have; each with its true size."""
+
+    def __init__(self, found: list[tuple[Target, int]]) -> None:
+        super().__init__(", ".join(target.digest for target, _ in found))
+        self.found = found
 
 
 class Catalog:
@@ -238,6 +246,7 @@ class Catalog:
 
         Raises:
             UnknownTargetsError: a reference does not exist.
+            WrongSizesError: a reference has another size.
             TagHeldError: an immutable tag has another digest.
         """
         with self.transaction() as writer:
@@ -261,17 +270,28 @@ class Catalog:
     def _require(self, number: int, targets: Targets) -> None:
         if targets.sparse:
             return
-        blob, manifest = ("links WHERE repository = ? AND digest = ?", "manifests WHERE repository = ? AND digest = ?")
-        beside = "manifests JOIN repositories ON repository = id WHERE name = ? AND digest = ?"
-        unknown = [one.digest for one in targets.blobs if not self._has(blob, number, one.digest)]
-        unknown += [
-            one.digest
-            for one in targets.children
-            if not self._has(manifest, number, one.digest)
-            and not (one.beside and self._has(beside, one.beside, one.digest))
-        ]
+        blob = "SELECT size FROM links JOIN blobs USING (digest) WHERE repository = ? AND digest = ?"
+        manifest = "SELECT length(content) FROM manifests WHERE repository = ? AND digest = ?"
+        beside = (
+            "SELECT length(content) FROM manifests JOIN repositories ON repository = id WHERE name = ? AND digest = ?"
+        )
+        sizes = [(one, self._measure(blob, number, one.digest)) for one in targets.blobs]
+        for one in targets.children:
+            size = self._measure(manifest, number, one.digest)
+            if size is None and one.beside:
+                size = self._measure(beside, one.beside, one.digest)
+            sizes.append((one, size))
+        unknown = [one.digest for one, size in sizes if size is None]
         if unknown:
             raise UnknownTargetsError(unknown)
+        sizes += [(one, self._measure(blob, number, one.digest)) for one in targets.optional]
+        wrong = [(one, size) for one, size in sizes if size is not None and size != one.size]
+        if wrong:
+            raise WrongSizesError(wrong)
+
+    def _measure(self, query: str, *values: object) -> int | None:
+        row = self._writer.execute(query, values).fetchone()
+        return None if row is None else int(row[0])
 
     def delete_manifest(self, repository: str, digest: str) -> bool:
         """Remove a manifest and all its tags; False when it was not there."""

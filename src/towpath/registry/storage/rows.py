@@ -6,9 +6,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing that a manifest refers to; `beside` is another repository that may have it instead, or empty."""
+    """One thing that a manifest refers to.
+
+    Attributes:
+        digest: its digest.
+        size: its bytes, as the manifest says.
+        beside: another repository that may have it instead, or empty.
+    """
 
     digest: str
+    size: int
     beside: str = ""
 
 
@@ -19,11 +26,13 @@ class Targets:
     Attributes:
         blobs: what its repository must have as blobs.
         children: what its repository must have as manifests, or the one beside it.
+        optional: what its repository may have as blobs.
         sparse: whether it is taken all the same: a copy of another registry's manifest, of which parts may come later.
     """
 
     blobs: Sequence[Target] = ()
     children: Sequence[Target] = ()
+    optional: Sequence[Target] = ()
     sparse: bool = False
 
 
