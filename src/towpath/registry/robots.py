@@ -25,11 +25,13 @@ from towpath.errors import ConflictError, IntegrityError, NotFoundError, Towpath
 from towpath.http.credentials import hash_secret
 from towpath.oci.challenge import DELETE, PULL, PUSH
 from towpath.registry.accounts import ANONYMOUS, Account, Grant, StoredSecret
+from towpath.registry.globs import check_repository_glob
 
 log = logging.getLogger(__name__)
 
 FILE = "robots.json"
 LOCK = "robots.lock"
+CATALOG = "catalog.db"
 FORMAT = 1
 # So that scanners for leaked secrets, and people, know one when they see it.
 SECRET_PREFIX = "twr_"  # noqa: S105 - what secrets begin with
@@ -37,7 +39,6 @@ ROUNDS = 1
 # What each permission brings with it: clients look before they push, and before they delete.
 ACTIONS = {PULL: frozenset({PULL}), PUSH: frozenset({PULL, PUSH}), DELETE: frozenset({PULL, DELETE})}
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_GLOB = re.compile(r"[a-z0-9*](?:[a-z0-9._/*-]{0,254})")
 _RESERVED = frozenset({"towpath", ANONYMOUS})
 RESERVED_PREFIX = "pull-"
 
@@ -64,6 +65,11 @@ class Made:
 
     robot: Robot
     secret: str = field(repr=False)
+
+
+def is_registry(root: Path) -> bool:
+    """Whether a directory is a registry's: one was served from it, or robots were made for one."""
+    return (root / FILE).is_file() or (root / CATALOG).is_file()
 
 
 class RobotFile:
@@ -203,15 +209,6 @@ def check_name(name: str) -> None:
             f"robot {name[:80]!r} cannot be made (BadName): expected at most 63 lower-case letters, digits and dashes, "
             f"not {', '.join(sorted(_RESERVED))} or {RESERVED_PREFIX}…",
             hint="for example: ci",
-        )
-
-
-def check_repository_glob(glob: str) -> None:
-    """Refuse what cannot stand for repositories. Raises UserError."""
-    if not _GLOB.fullmatch(glob):
-        raise UserError(
-            f"repository {glob[:80]!r} cannot be granted (BadRepository): expected a name such as home/api, or home/*",
-            hint="without the registry's address, in lower case",
         )
 
 

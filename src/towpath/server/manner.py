@@ -8,6 +8,7 @@ from pathlib import Path
 from towpath.http.hosts import is_loopback
 from towpath.registry.access_log import AccessLog
 from towpath.registry.traffic import Observer
+from towpath.server.serving import check_serving
 from towpath.server.settings import Settings
 
 STANDARD_ERROR = "-"
@@ -40,6 +41,13 @@ def choose_manner(
     settings: Settings, *, trust: ssl.SSLContext | None, at_the_end: Callable[[Callable[[], None]], object]
 ) -> Manner:
     """What the settings say; what was opened for it is closed `at_the_end`. Raises UserError."""
+    check_serving(
+        anonymous_pull=settings.anonymous_pull,
+        upstreams=(*settings.upstreams, *settings.mend_from),
+        upstream_logins=settings.upstream_logins,
+        notify=settings.notify,
+        notify_secret_file=settings.notify_secret_file,
+    )
     observers = []
     if settings.access_log:
         access_log = open_access_log(settings.access_log)

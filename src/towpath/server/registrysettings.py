@@ -5,6 +5,7 @@ from pathlib import Path
 
 from towpath.errors import UserError
 from towpath.http.hosts import is_loopback, is_loopback_host
+from towpath.server.serving import check_serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,13 @@ def check_settings(settings: RegistrySettings) -> None:
             "--plain-http says how --advertise is spoken to (Usage): without TLS, and not in place of it",
             hint="--advertise HOST:PORT --plain-http, or leave it out",
         )
+    check_serving(
+        anonymous_pull=settings.anonymous_pull,
+        upstreams=(*settings.upstreams, *settings.mend_from),
+        upstream_logins=settings.upstream_logins,
+        notify=settings.notify,
+        notify_secret_file=settings.notify_secret_file,
+    )
     if settings.uses_tls or settings.insecure_http or settings.plain_http or is_loopback_host(settings.host):
         return
     raise UserError(

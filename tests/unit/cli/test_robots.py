@@ -139,3 +139,45 @@ def test_elsewhere_than_in_a_platform_it_says_so(tmp_path: Path, type_: Type, mo
     monkeypatch.chdir(tmp_path)
     said = type_("robot", "list")
     assert (said.code, "no platform repository" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize("command", [("list",), ("rotate", "ci"), ("revoke", "ci")])
+@pytest.mark.parametrize("holds", [None, "", "letter.txt"])
+def test_a_root_that_is_no_registry_is_not_taken_for_one(
+    tmp_path: Path, type_: Type, command: tuple[str, ...], holds: str | None
+) -> None:
+    root = tmp_path / "mistyped"
+    if holds is not None:
+        root.mkdir()
+    if holds:
+        (root / holds).touch()
+    said = type_("robot", *command, "--root", str(root))
+    assert (said.code, said.out) == (4, "")
+    assert f"{root} is no registry (NotFound)" in said.err
+    assert "towpath registry serve --root" in said.err
+    assert root.exists() == (holds is not None)
+
+
+def test_a_robot_for_a_registry_to_come_is_made_and_that_there_is_none_yet_is_said(tmp_path: Path, type_: Type) -> None:
+    root = tmp_path / "registry"
+    create = ("robot", "create", "--repository", "home/*", "--root", str(root))
+    first = type_(*create, "ci", "-o", "json")
+    assert first.code == 0
+    assert first.json()["robot"]["name"] == "ci"
+    assert f"{root} is made new: no registry was served from it yet" in first.err
+    second = type_(*create, "other")
+    assert (second.code, second.err) == (0, "")
+    assert type_("robot", "list", "--root", str(root)).code == 0
+
+
+def test_no_robot_is_made_among_the_files_of_something_else(tmp_path: Path, type_: Type) -> None:
+    (tmp_path / "letter.txt").touch()
+    said = type_("robot", "create", "ci", "--repository", "*", "--root", str(tmp_path))
+    assert (said.code, "got 1 other files" in said.err) == (4, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_robot_is_not_made_for_what_no_repository_is_called(tmp_path: Path, type_: Type) -> None:
+    said = type_("robot", "create", "ci", "--repository", "s/../*", "--root", str(tmp_path))
+    assert (said.code, "no repository can have a name that it matches" in said.err) == (2, True)
+    assert not (tmp_path / "robots.json").exists()

@@ -13,10 +13,12 @@ import click
 from towpath.cli.connection import Connection
 from towpath.cli.directory import directory_option
 from towpath.config import DEFAULT_HOST, STATE_DIRECTORY, find_root
-from towpath.errors import UserError
+from towpath.errors import NotFoundError, UserError
 from towpath.server.runfile import read_run_info
 
 F = TypeVar("F", bound=Callable[..., Any])
+# What a directory may hold that is as good as empty: what a file system has from its making.
+FRESH = frozenset({"lost+found"})
 
 
 class Roster(Protocol):
@@ -82,9 +84,20 @@ def roster_options(function: F) -> F:
     return directory_option(option(function))
 
 
-def find_roster(directory: Path, root: Path | None) -> Roster:
-    """The robots that are meant. Raises UserError when there is no platform repository and no root."""
+def find_roster(directory: Path, root: Path | None, *, begins: bool = False) -> Roster:
+    """The robots that are meant.
+
+    Args:
+        directory: where the platform is looked for.
+        root: the directory of a registry of its own, in place of a platform.
+        begins: a robot may be made before that registry is first served.
+
+    Raises:
+        UserError: there is no platform repository and no root.
+        NotFoundError: the root is no registry's.
+    """
     if root is not None:
+        _check_root(root, begins=begins)
         return _file_roster(root, registry="")
     platform = find_root(directory.resolve())
     state = platform / STATE_DIRECTORY
@@ -95,6 +108,24 @@ def find_roster(directory: Path, root: Path | None) -> Roster:
 
         return _file_roster(state / "registry", registry=f"{DEFAULT_HOST}:{declared_port(platform)}")
     return PlatformRoster(Connection.of(platform))
+
+
+def _check_root(root: Path, *, begins: bool) -> None:
+    from towpath.registry.robots import is_registry  # noqa: PLC0415 - a running platform needs none of it
+
+    if is_registry(root):
+        return
+    found = [path.name for path in root.iterdir()] if root.is_dir() else []
+    if begins and not set(found) - FRESH:
+        state = "is empty" if root.is_dir() else "is made new"
+        click.echo(f"note: {root} {state}: no registry was served from it yet", err=True)
+        click.echo(f"  next: towpath registry serve --root {root}, unless another directory was meant", err=True)
+        return
+    raise NotFoundError(
+        f"{root} is no registry (NotFound): "
+        + (f"expected catalog.db or robots.json in it, got {len(found)} other files" if found else "nothing is there"),
+        hint="name the directory of `towpath registry serve --root`, which makes it",
+    )
 
 
 def _file_roster(root: Path, *, registry: str) -> Roster:
