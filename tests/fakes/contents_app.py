@@ -57,6 +57,7 @@ class ContentsApp:
     """The application, and what became of its requests.
 
     Attributes:
+        begun: how many there were.
         errors: what bodies ended with, but for their ends.
         direct_bytes: of bodies and answers, past the event loop.
         enough: after so many bytes of a body it fails.
@@ -64,6 +65,7 @@ class ContentsApp:
     """
 
     def __init__(self, *, patience: Patience | None = None, enough: int | None = None) -> None:
+        self.begun = 0
         self.errors: list[TowpathError] = []
         self.direct_bytes = 0
         self.enough = enough
@@ -73,6 +75,7 @@ class ContentsApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
+        self.begun += 1
         direct = find_direct(scope)
         try:
             if scope["method"] == "PUT":

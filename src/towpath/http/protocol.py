@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 from towpath.http.direct import EXTENSION, Direct
 from towpath.http.gathering import GatheringTransport
 from towpath.http.line import Buffers
+from towpath.http.resuming import create_parser, resume_chunked
 
 # 64 KiB: many times what any client sends; cookies and ten long tags in a query fit.
 HEAD_BYTES = 64 * 1024
@@ -50,6 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_in_head = False
         self._has_ended = False
         self._is_deaf = False
+        self._is_declining = False
         self._give_up: asyncio.TimerHandle | None = None
         self._leftover: asyncio.TimerHandle | None = None
         self._application = self.app
@@ -76,13 +78,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_deaf:
             return
         self._has_ended = False
-        if self._direct is not None and self._direct.left:
-            data = self._direct.arrive(data)
-            if not self._direct.left:
-                self._end_body()
-            if not data:
-                return
-        super().data_received(data)
+        data = self._pass_by(data)
+        if not data:
+            return
+        self._parse(data)
         if self._is_in_head and self._give_up is None:
             self._await_head()
         if self._give_up is not None and not self._has_ended:
@@ -109,8 +108,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.scheme == "http":
             self.scope["extensions"] = cast("dict[str, Any]", {EXTENSION: direct})
         super().on_headers_complete()
-        direct.expect(self.cycle, self._declared_length())
+        length = self._declared_length()
+        direct.expect(self.cycle, length)
         self._direct = direct
+        # The parser will say that a request which asks for another protocol has ended.
+        self._is_declining = self.parser.should_upgrade() and (length > 0 or self._is_chunked())
 
     def on_body(self, body: bytes) -> None:
         """The parser has read a part of its body."""
@@ -121,6 +123,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Its body is whole."""
+        if self._is_declining:
+            return
         self._has_ended = True
         self._stop_dropping()
         super().on_message_complete()
@@ -166,16 +170,50 @@ class BoundedProtocol(HttpToolsProtocol):
         finally:
             self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
+    def _pass_by(self, data: bytes) -> bytes:
+        """Keep what belongs to a body that is not parsed; what is left over is to be parsed."""
+        if self._direct is None or not self._direct.left:
+            return data
+        data = self._direct.arrive(data)
+        if not self._direct.left:
+            self._end_body()
+        return data
+
+    def _parse(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as asked:
+                data = self._decline(data[asked.args[0] :])
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            else:
+                return
+
+    def _decline(self, rest: bytes) -> bytes:
+        """Go on as if nobody had asked for another protocol; what of the rest is to be parsed."""
+        if self.parser.get_method() == b"CONNECT":
+            # What follows is for somebody else, and of no length that anybody knows.
+            self.cycle.keep_alive = False
+            self._is_deaf = True
+            return b""
+        is_in_chunks = self._is_declining and self._is_chunked()
+        self._is_declining = False
+        self.parser = resume_chunked(self) if is_in_chunks else create_parser(self)
+        return self._pass_by(rest)
+
+    def _is_chunked(self) -> bool:
+        return any(name == b"transfer-encoding" for name, _ in self.headers)
+
     def _end_body(self) -> None:
         """The body has come to its end without the parser, which was left in the middle of it."""
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does, for pipelined requests
+        self.parser = create_parser(self)
         self.on_message_complete()
 
     def _declared_length(self) -> int:
         """How long the body is, where that is declared and it is not to be parsed."""
-        if self.parser.should_upgrade():
-            return 0
         # The parser has refused lengths that contradict one another, and any beside a transfer encoding.
         return next((int(value) for name, value in self.headers if name == b"content-length"), 0)
 

@@ -44,6 +44,11 @@ def digest_of(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
 
 
+def in_chunks(body: bytes) -> bytes:
+    pieces = [body[start : start + 100_000] for start in range(0, len(body), 100_000)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -137,6 +142,52 @@ async def test_a_body_without_a_length_takes_the_way_of_messages() -> None:
         assert (await connection.receive()).body == digest_of(LARGE)
         assert app.direct_bytes == 0
         assert (await connection.receive()).body == digest_of(LARGE)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"upgrade": "h2c", "connection": "Upgrade, HTTP2-Settings"}, {"upgrade": "websocket"}]
+)
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 1000, len(LARGE)])
+async def test_a_request_that_asks_for_another_protocol_is_one_like_any_other(
+    asked: dict[str, str], is_chunked: bool, together: bool, size: int
+) -> None:
+    app, body, headers = ContentsApp(), content_of(size), {"connection": "upgrade", **asked}
+    if is_chunked:
+        head, sent = format_head("PUT", "/", transfer_encoding="chunked", **headers), in_chunks(body)
+    else:
+        head, sent = format_head("PUT", "/", content_length=str(size), **headers), body
+    async with talk(app) as (connection, _):
+        for _ in range(2):
+            if together:
+                await connection.send(head + sent + format_head("GET", "/5"))
+            else:
+                await connection.send(head)
+                await until(lambda: bool(app.begun))
+                await connection.send(sent + format_head("GET", "/5"))
+            assert (await connection.receive()).body == digest_of(body)
+            assert (await connection.receive()).body == content_of(5)
+            app.begun = 0
+
+
+async def test_a_body_behind_such_a_request_is_never_taken_for_the_next_one() -> None:
+    app, body = ContentsApp(), format_head("GET", "/5")
+    async with talk(app) as (connection, _):
+        for sent in (format_head("PUT", "/", content_length=str(len(body)), connection="upgrade", upgrade="h2c"), body):
+            await connection.send(sent)
+            await until(lambda: bool(app.begun))
+        assert (await connection.receive()).body == digest_of(body)
+        assert (await connection.ask("PUT", "/")).body == digest_of(b"")
+        assert app.begun == 2
+
+
+async def test_many_such_requests_may_come_at_once() -> None:
+    app = ContentsApp()
+    async with talk(app) as (connection, _):
+        await connection.send(3000 * format_head("GET", "/5", connection="upgrade", upgrade="h2c"))
+        for _ in range(3000):
+            assert (await connection.receive()).body == content_of(5)
 
 
 @pytest.mark.parametrize(

@@ -306,6 +306,13 @@ async def test_a_body_that_is_nonsense_is_not_spoken_of_in_the_middle_of_its_ans
         assert (await read_to_the_end(connection.reader)).endswith(b"\r\n\r\nhalf")
 
 
+@pytest.mark.parametrize("target", [b"localhost:443", b"*"])
+async def test_what_follows_a_request_for_a_tunnel_is_no_request(target: bytes) -> None:
+    async with connect() as connection:
+        connection.writer.write(b"CONNECT " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" + HEAD + b"\r\n")
+        assert (await read_to_the_end(connection.reader)).count(b"HTTP/1.1 ") == 1
+
+
 async def read_to_the_end(reader: asyncio.StreamReader) -> bytes:
     """All that arrives before the connection ends, or is broken off."""
     arrived = b""
