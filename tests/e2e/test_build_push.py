@@ -65,7 +65,8 @@ async def wire(tmp_path: Path) -> AsyncIterator[Wire]:
                 counted[0].received += len(message.get("body", b""))
                 return message
 
-            await server.app(scope, counting, send)
+            # Every byte is to come as a message, so that it is counted.
+            await server.app({**scope, "extensions": {}}, counting, send)
 
         listener = Listener(count, grace_seconds=0.5)
         await listener.start()
