@@ -84,8 +84,18 @@ class Watcher(Protocol):
         """So many more bytes of a service's image are on their way."""
         ...
 
-    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
-        """A step of a service ended; `cached`: it found its work done already, and may not have begun."""
+    def ended(
+        self, service: str, step: Step, /, *, failed: bool, cached: bool = False, interrupted: bool = False
+    ) -> None:
+        """A step of a service ended.
+
+        Args:
+            service: its name.
+            step: which one.
+            failed: it came to nothing.
+            cached: it found its work done already, and may not have begun.
+            interrupted: it was stopped, which is no failure of its own.
+        """
         ...
 
 
@@ -98,7 +108,9 @@ class Unwatched:
     def sent(self, service: str, count: int, /) -> None:
         """Nothing."""
 
-    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
+    def ended(
+        self, service: str, step: Step, /, *, failed: bool, cached: bool = False, interrupted: bool = False
+    ) -> None:
         """Nothing."""
 
 
@@ -170,23 +182,26 @@ class Batch:
             started = self._clock.monotonic()
             if kind is not Step.RECALL:
                 self._watcher.began(name, kind)
+            interrupted = True
             try:
                 await step(run)
+                interrupted = False
             except Exception as error:  # reported per service, whatever it is
-                run.error = error
+                run.error, interrupted = error, False
                 if not isinstance(error, TowpathError | OSError):
                     log.exception("service %s failed unexpectedly", name)
             finally:
                 run.seconds += self._clock.monotonic() - started
-                self._tell_end(run, kind)
+                self._tell_end(run, kind, interrupted=interrupted)
 
-    def _tell_end(self, run: ServiceRun, kind: Step) -> None:
+    def _tell_end(self, run: ServiceRun, kind: Step, *, interrupted: bool) -> None:
         if kind is Step.RECALL:
             if run.image is None and run.error is None:
                 return  # nobody is told of a look that found nothing
             kind = Step.BUILD  # what is found stands for it
         cached = kind is Step.BUILD and run.image is not None and run.image.cached
-        self._watcher.ended(run.build.service.name, kind, failed=run.error is not None, cached=cached)
+        failed = run.error is not None
+        self._watcher.ended(run.build.service.name, kind, failed=failed, cached=cached, interrupted=interrupted)
 
 
 def _job(snapshot: Snapshot, run: ServiceRun, tag: str) -> BuildJob:

@@ -55,14 +55,16 @@ class BuildProgress:
         if self._bars is not None:
             self._bars.sent(service, count)
 
-    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
+    def ended(
+        self, service: str, step: Step, /, *, failed: bool, cached: bool = False, interrupted: bool = False
+    ) -> None:
         """A step ended; the word is that of the table, which follows."""
-        done = format_done(step, failed=failed, cached=cached)
+        done = "interrupted" if interrupted else format_done(step, failed=failed, cached=cached)
         if self._bars is not None:
-            self._bars.ended(service, done, failed=failed)
+            self._bars.ended(service, done, failed=failed or interrupted)
         elif self._is_terminal:
             self._found.append((service, step, failed))
-        elif failed or step is not Step.EXPORT:
+        elif failed or interrupted or step is not Step.EXPORT:
             now = time.monotonic()
             click.echo(f"{service}: {done} after {now - self._began.get(service, now):.2f} s", err=True)
 

@@ -1,6 +1,9 @@
 """Services on their way through the steps: side by side, each with its own error."""
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from fakes.clock import VirtualClock
 from fakes.image_builder import FakeImageBuilder
@@ -25,8 +28,11 @@ class Notes:
     def sent(self, service: str, count: int, /) -> None:
         self.said.append((service, "sent", count > 0))
 
-    def ended(self, service: str, step: Step, /, *, failed: bool, cached: bool = False) -> None:
-        self.said.append((service, "failed" if failed else "cached" if cached else "ended", str(step)))
+    def ended(
+        self, service: str, step: Step, /, *, failed: bool, cached: bool = False, interrupted: bool = False
+    ) -> None:
+        how = "interrupted" if interrupted else "failed" if failed else "cached" if cached else "ended"
+        self.said.append((service, how, str(step)))
 
 
 async def prepare(tmp_path: Path) -> tuple[Batch, FakeImageBuilder, Notes, Snapshot, list[ServiceRun]]:
@@ -99,3 +105,19 @@ async def test_a_service_that_cannot_be_looked_up_has_failed(tmp_path: Path) -> 
     assert (chaos.error, sensor.error) == (builder.forgetful["chaos"], None)
     assert notes.said[0] == ("chaos", "failed", "building")
     assert not chaos.context.exists()
+
+
+async def test_a_build_that_is_stopped_is_neither_built_nor_failed(tmp_path: Path) -> None:
+    batch, builder, notes, snapshot, runs = await prepare(tmp_path)
+    await batch.export(snapshot, runs[:1])
+    builder.gates[snapshot.commit] = asyncio.Event()
+    building = asyncio.create_task(batch.build(snapshot, runs[:1], tag=sha_tag(snapshot.commit)))
+    for _ in range(10):
+        await asyncio.sleep(0)  # a turn of the event loop for each step up to the gate
+    assert builder.running == 1
+    building.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await building
+
+    assert notes.said[-1] == ("chaos", "interrupted", "building")
+    assert runs[0].error is None

@@ -66,3 +66,13 @@ def test_a_build_that_finds_all_done_shows_no_bar_on_a_terminal(capsys: pytest.C
 
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", "")
+
+
+def test_what_was_stopped_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    with BuildProgress(SERVICES) as progress:
+        for step in (Step.EXPORT, Step.BUILD):
+            progress.began("sensor", step)
+            progress.ended("sensor", step, failed=False, interrupted=True)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" after")[0] for line in lines] == ["sensor: interrupted"] * 2
