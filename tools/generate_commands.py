@@ -31,7 +31,7 @@ A repository elsewhere is followed with `towpath up --remote`: [credentials and 
 | 5 | conflict: another writer was first, or something runs already |
 | 6 | a peer failed, is down or too slow |
 | 7 | stored or received bytes are not what they claim to be |
-| 130 | interrupted |
+| 130 | interrupted: 128 and the number of the signal |
 """
 
 

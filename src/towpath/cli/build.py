@@ -1,6 +1,5 @@
 """`towpath build`: build the images of services, here, without a running platform."""
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from towpath.build.layout import write_layout
 from towpath.ci.batch import ServiceRun, repository_of
 from towpath.cli.buildprogress import BuildProgress
 from towpath.cli.directory import directory_option
+from towpath.cli.interruption import Interruption, run_interruptible
 from towpath.cli.output import print_json, print_table
 from towpath.cli.worktree import declared_port, declared_services
 from towpath.config import DEFAULT_HOST, find_root
@@ -116,7 +116,11 @@ def command(
         push=push,
     )
     watch_children_cheaply()
-    result = asyncio.run(_build(root, wanted, tools))
+    try:
+        result = run_interruptible(_build(root, wanted, tools))
+    except Interruption as interruption:
+        click.echo("towpath: interrupted", err=True)
+        return interruption.exit_code
     if layout is not None and result.exit_code == 0:
         write_layout(_named(result), layout)
     if form == "json":

@@ -50,5 +50,5 @@ def towpath() -> None:
     """A GitOps platform in one process: build, promote, reconcile, observe, recover.
 
     Exit codes: 0 done, 1 a bug or an unexpected failure, 2 wrong input, 3 refused by the gate or a check, 4 not found,
-    5 conflict, 6 a peer failed or is unreachable, 7 corrupt data, 130 interrupted.
+    5 conflict, 6 a peer failed or is unreachable, 7 corrupt data, 130 interrupted (128 and the number of a signal).
     """
