@@ -61,6 +61,8 @@ def test_a_quota_is_kept_and_a_wrong_one_is_refused_at_the_start(tmp_path: Path)
         path = f"/v2/lab/app/blobs/uploads/?digest=sha256:{hashlib.sha256(content).hexdigest()}"
         status, answer = registry.ask("POST", path, body=content, login=("ci", secret))
         assert (status, b"the quota total is 1.0 KiB" in answer) == (403, True)
+        assert b"larger --quota" in answer
+        assert b"towpath registry collect" not in answer, "which asks a platform"
     argv = [str(TOWPATH), "registry", "serve", "--root", str(tmp_path / "other"), "--quota", "much"]
     refused = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (refused.returncode, "a size with a unit" in refused.stderr) == (2, True)

@@ -43,6 +43,8 @@ _HINTS = {
     PullCause.NO_PLATFORM: "build the image for this platform",
     PullCause.INVALID_CONTENT: "push the artifact again with a conforming tool",
 }
+# 256: a sentence; what a registry says may fill no screen.
+_ADVICE_CHARACTERS = 256
 _UNTRUSTED_HINT = "where its authority is your own, keep that certificate as /etc/containers/certs.d/{}/ca.crt"
 
 
@@ -68,6 +70,7 @@ class Failure:
     challenge_error: str = ""
     codes: tuple[str, ...] = ()
     said: str = ""  # the registry's first error, as Go's client words it
+    advice: str = ""  # what the registry says would help
 
 
 class RegistryRequestError(RemoteError):
@@ -78,7 +81,7 @@ class RegistryRequestError(RemoteError):
     def __init__(self, reference: Reference, failure: Failure) -> None:
         super().__init__(
             f"{self.verb} of {reference} failed ({failure.cause}): {failure.detail}",
-            hint=_UNTRUSTED_HINT.format(reference.registry) if failure.untrusted else _HINTS[failure.cause],
+            hint=_choose_hint(reference, failure),
         )
         self.reference = reference
         self.failure = failure
@@ -185,6 +188,20 @@ def format_status(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
+
+
+def _choose_hint(reference: Reference, failure: Failure) -> str:
+    if failure.untrusted:
+        return _UNTRUSTED_HINT.format(reference.registry)
+    # Said to be the registry's: what it advises is not this side's word.
+    return f"the registry advises: {failure.advice}" if failure.advice else _HINTS[failure.cause]
+
+
+def find_advice(entries: list[ErrorEntry]) -> str:
+    """What a registry such as ours says would help: `detail.next` of its errors, on one line; empty without one."""
+    found = (entry.detail.get("next") for entry in entries if isinstance(entry.detail, dict))
+    text = next((one for one in found if isinstance(one, str)), "")
+    return "".join(one for one in text[:_ADVICE_CHARACTERS] if one.isprintable())
 
 
 def describe_unreachable(error: UnreachableError) -> Failure:

@@ -21,6 +21,7 @@ from towpath.ociclient.errors import (
     PullError,
     RegistryRequestError,
     describe_unreachable,
+    find_advice,
     format_as_go,
     format_entries,
 )
@@ -106,6 +107,7 @@ class Session:
             challenge_error=said,
             codes=codes,
             said=format_as_go(entries),
+            advice=find_advice(entries),
         )
         return call.error(reference, failure)
 

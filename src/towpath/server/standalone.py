@@ -54,6 +54,8 @@ STANDARD_ERROR = "-"
 # What is under way when the stop is asked for, such as a large layer, may end for so long.
 GRACE_SECONDS = 10.0
 LOOK_SECONDS = 3600.0
+# The keeper's commands ask a platform, so they are no help here.
+_ROOM_ADVICE = "start `towpath registry serve` with a larger --quota, or delete tags and let --collect-daily make room"
 DAY_SECONDS = 86_400.0
 SCRUB_SECONDS = 7 * DAY_SECONDS
 # As on a platform: a hundredth of what a small disk does.
@@ -107,7 +109,7 @@ class StandaloneRegistry:
             self._upstreams.warn_of_strangers(settings.anonymous_pull)
         await self._registry.start()
         self._stack.push_async_callback(self._registry.close)
-        self._registry.limit(Quota(settings.quota_bytes))
+        self._registry.limit(Quota(settings.quota_bytes, advice=_ROOM_ADVICE))
         background = Background()
         self._stack.push_async_callback(background.close)
         background.run_forever("registry scrub", self._scrub_for_ever)

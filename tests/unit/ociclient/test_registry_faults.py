@@ -436,3 +436,29 @@ async def test_a_mount_is_offered_with_both_scopes() -> None:
         assert "repository%3Abase%2Fimage%3Apull" in scopes
         assert peer.requests[-1].query == f"mount=sha256%3A{BLOB.digest.hex}&from=base%2Fimage"
         await client.close()
+
+
+@pytest.mark.parametrize(
+    ("detail", "hint"),
+    [
+        ({"next": "towpath registry collect"}, "the registry advises: towpath registry collect"),
+        ({"next": "one\x1b[2J\ntwo" + "x" * 9999}, "the registry advises: one[2Jtwo" + "x" * 245),
+        ({"next": 7}, "the credentials are known but not for this: widen their grant"),
+        (["next"], "the credentials are known but not for this: widen their grant"),
+        (None, "the credentials are known but not for this: widen their grant"),
+    ],
+)
+async def test_a_registry_that_says_what_would_help_is_quoted(detail: object, hint: str) -> None:
+    entry = ErrorEntry("DENIED", "app cannot take more (QuotaExceeded): 2 MiB, and the quota is 1 MiB", detail)
+    refusal = Response(format_errors(entry), 403)
+    async with serve_peer({HEAD_BLOB: Response(status_code=404), "POST /v2/app/blobs/uploads/": refusal}) as peer:
+        client = client_for(peer.host)
+
+        async def content() -> AsyncIterator[bytes]:
+            yield CONTENT
+
+        with pytest.raises(PushError) as caught:
+            await client.push_blob(reference(peer.host), BLOB, content)
+        await client.close()
+    assert "QuotaExceeded" in caught.value.message
+    assert caught.value.hint == hint

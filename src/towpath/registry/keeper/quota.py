@@ -21,21 +21,29 @@ TOTAL = "total"
 class QuotaExceededError(RegistryError):
     """The bytes would be more than the owner of the registry allows."""
 
-    def __init__(self, repository: str, *, setting: str, limit: int, used: int) -> None:
-        message = (
-            f"{repository} cannot take more (QuotaExceeded): {format_size(used)} with this push,"
-            f" and the quota {setting} is {format_size(limit)}"
-        )
-        detail = {"setting": setting, "limit": limit, "used": used, "next": "towpath registry collect"}
+    def __init__(self, repository: str, *, setting: str, limit: int, used: int, advice: str) -> None:
+        shown, allowed = format_size(used), format_size(limit)
+        if shown == allowed:  # a few bytes too many
+            shown, allowed = f"{used} bytes", f"{limit} bytes"
+        numbers = f"{shown} with this push, and the quota {setting} is {allowed}"
+        message = f"{repository} cannot take more (QuotaExceeded): {numbers}"
+        detail = {"setting": setting, "limit": limit, "used": used, "next": advice}
         super().__init__(ErrorCode.DENIED, message, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Limits in bytes. `total` is None for none; `globs` are matched like those of grants (`*` also matches `/`)."""
+    """Limits in bytes.
+
+    Attributes:
+        total: for the whole registry; None for none.
+        globs: for repositories, matched like those of grants (`*` also matches `/`).
+        advice: what makes room; told to who is refused.
+    """
 
     total: int | None = None
     globs: Mapping[str, int] = field(default_factory=dict)
+    advice: str = "towpath registry collect"
 
     def __bool__(self) -> bool:
         return self.total is not None or bool(self.globs)
@@ -44,14 +52,14 @@ class Quota:
         """In a transaction that has added to a repository. Raises QuotaExceededError."""
         for setting, limit, used in self._measure(_asking(writer), repository):
             if used > limit:
-                raise QuotaExceededError(repository, setting=setting, limit=limit, used=used)
+                raise QuotaExceededError(repository, setting=setting, limit=limit, used=used, advice=self.advice)
 
     def find_room(self, reader: sqlite3.Connection, repository: str) -> "Room | None":
         """How much may be added to a repository at this moment; None without a limit."""
         measured = [
             (limit - used, setting, limit) for setting, limit, used in self._measure(_asking(reader), repository)
         ]
-        return Room(repository, *min(measured)) if measured else None
+        return Room(repository, *min(measured), self.advice) if measured else None
 
     def _measure(self, ask: Ask, repository: str) -> list[tuple[str, int, int]]:
         measured = []
@@ -69,12 +77,15 @@ class Room:
     left: int
     setting: str
     limit: int
+    advice: str
 
     def check(self, sent: int) -> None:
         """Refuse an upload that has grown beyond it. Raises QuotaExceededError."""
         if sent > self.left:
             used = self.limit - self.left + sent
-            raise QuotaExceededError(self.repository, setting=self.setting, limit=self.limit, used=used)
+            raise QuotaExceededError(
+                self.repository, setting=self.setting, limit=self.limit, used=used, advice=self.advice
+            )
 
 
 def _asking(connection: sqlite3.Connection) -> Ask:

@@ -12,6 +12,8 @@ from towpath.oci.digest import Digest
 from towpath.registry.keeper.quota import Quota
 
 KIB = 1024
+CONTENT = b"y" * 20
+DIGEST = Digest.of(CONTENT)
 
 
 @pytest.fixture
@@ -48,6 +50,24 @@ async def test_what_would_be_too_much_is_refused_with_numbers_and_the_setting(ap
     )
     assert refused.json()["errors"][0]["detail"]["limit"] == 100 * KIB
     assert [name for name in api.files() if name.startswith("uploads/")] == []
+
+
+@pytest.mark.parametrize("by_room", [True, False])
+async def test_numbers_that_would_look_alike_are_told_to_the_byte(api: Api, by_room: bool) -> None:
+    manifest = await api.prepare_manifest(b"x" * KIB * KIB)
+    config = manifest.config.size
+    api.registry.limit(Quota(total=KIB * KIB + config + (10 if by_room else 1), advice="a larger disk"))
+    refused = await (
+        api.ask("POST", f"/v2/a/blobs/uploads/?digest={DIGEST}", CONTENT) if by_room else api.put(manifest)
+    )
+    (error,) = refused.json()["errors"]
+
+    assert refused.status_code == 403
+    assert (
+        f" {error['detail']['used']} bytes with this push, and the quota total is {error['detail']['limit']} bytes"
+        in (error["message"])
+    )
+    assert error["detail"]["next"] == "a larger disk"
 
 
 async def test_a_stream_is_refused_as_soon_as_it_is_too_long_and_not_at_its_end(api: Api) -> None:
