@@ -114,6 +114,26 @@ def test_a_podman_may_pull_what_is_open_without_a_login(layout: Path, tmp_path: 
         run(*inspect, f"docker://{registry.host}/lab/app:v1", expect=1)
 
 
+def test_podman_search_asks_for_the_list_and_gets_what_its_login_may_pull(layout: Path, tmp_path: Path) -> None:
+    podman, skopeo = require("podman"), require("skopeo")
+    with serve_alone(tmp_path / "registry", "--access-log", str(tmp_path / "access.log")) as registry:
+        pusher = f"ci:{registry.create_robot('ci', '*')}"
+        for name in ("lab/app", "secret/app"):
+            remote = f"docker://{registry.host}/{name}:v1"
+            run(skopeo, "copy", "--dest-tls-verify=false", "--dest-creds", pusher, f"oci:{layout}:latest", remote)
+        registry.create_robot("reader", "lab/*", allow="pull")
+        login = registry.robot("rotate", "reader", "--format", "docker-config", "--registry", registry.host)
+        (tmp_path / "auth.json").write_text(login)
+        storage = ("--root", tmp_path / "storage", "--storage-driver", "vfs")
+        options = ("--tls-verify=false", "--authfile", tmp_path / "auth.json", "--format", "{{.Name}}")
+        found = run(podman, *storage, "search", *options, f"{registry.host}/app")
+        registry.stop()
+    assert found.splitlines()[-1].endswith("/lab/app")
+    assert "secret/app" not in found
+    lines = map(json.loads, (tmp_path / "access.log").read_text().splitlines())
+    assert 200 in [line["status"] for line in lines if line["path"] == "/v2/_catalog"]
+
+
 def test_promtool_finds_nothing_wrong_with_the_registrys_numbers(
     registry: StandaloneRegistry, layout: Path, tmp_path: Path, files: Certificates
 ) -> None:

@@ -18,6 +18,9 @@ from towpath.registry.errors import RegistryError
 from towpath.registry.tokens import REFRESH, ExpiredTokenError, TokenSigner
 from towpath.registry.traffic import name_caller
 
+# What clients ask for who want the list of repositories.
+CATALOG = Scope("registry", "catalog", frozenset({"*"}))
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -38,7 +41,7 @@ class Caller:
         )
 
     def may_list(self, repository: str, action: str) -> bool:
-        """Whether a list may name this repository: listing needs the grant, its scope names no repository."""
+        """Whether a list may name this repository: listing needs the grant, its scope (`CATALOG`) names none."""
         return action in self.account.allowed(repository)
 
 
@@ -121,6 +124,18 @@ class Access:
         # Clients put the new token in place of the old one, so who asks for the right to push keeps that to pull.
         wanted = Scope.of_repository(scope.name, PULL, *scope.actions) if PUSH in scope.actions else scope
         raise self._refused("scope", request, (wanted,), message, "insufficient_scope")
+
+    def require_listing(self, request: Request, caller: Caller) -> None:
+        """Let a caller pass who may have the list of repositories, in which only those stand that they may pull from.
+
+        Raises:
+            RegistryError: UNAUTHORIZED with a challenge, when it is a token's and was not made for the list: a token of
+                one repository, given away, must not tell the names of the others.
+        """
+        if caller.scopes is None or CATALOG in caller.scopes:
+            return
+        message = f"the token does not let {caller.account.name} list repositories"
+        raise self._refused("scope", request, (CATALOG,), message, "insufficient_scope")
 
     def may_mount(self, request: Request, caller: Caller, *, source: str, target: str) -> bool:
         """Whether the caller may read the source of a mount; what the source holds plays no part in it.

@@ -17,7 +17,7 @@ from towpath.http.body import BodyInterruptedError, BodyTooLargeError, BodyTooSl
 from towpath.oci.challenge import DELETE, PULL, PUSH, Scope
 from towpath.oci.errors import ErrorCode
 from towpath.oci.reference import InvalidReferenceError, parse_repository
-from towpath.registry.access import Access
+from towpath.registry.access import CATALOG, Access
 from towpath.registry.accounts import Accounts
 from towpath.registry.errors import DamagedContentError, RegistryError, StorageError
 from towpath.registry.protocol.exchange import Exchange, OnPush, answer_error
@@ -145,7 +145,7 @@ def _asked(match: Match | None, path: str, request: Request) -> tuple[Scope, ...
     if match is None or not path:
         return ()
     if not match.repository:
-        return (Scope("registry", "catalog", frozenset({"*"})),)
+        return (CATALOG,)
     if match.is_upload:
         scope, source = Scope.of_repository(match.repository, PULL, PUSH), request.query_params.get("from", "")
         return (scope, Scope.of_repository(source, PULL)) if _is_name(source) else (scope,)

@@ -342,3 +342,24 @@ async def test_what_a_proxy_says_of_itself_is_not_believed(api: Api) -> None:
         forwarded="host=evil.example",
     )
     assert challenge(response)["realm"] == "http://registry.test/token"
+
+
+@pytest.mark.parametrize(
+    "scopes", [(), ("repository:lab/app:pull",), ("registry:catalog:pull",), ("registry:other:*",)]
+)
+async def test_a_token_that_was_not_made_for_the_list_is_challenged_for_it(api: Api, scopes: tuple[str, ...]) -> None:
+    await api.put(await api.prepare_manifest(repository="secret/app"), repository="secret/app")
+    refused = await ask_with(api, await get_token(api, *scopes), "GET", "/v2/_catalog")
+    assert (refused.status_code, codes(refused)) == (401, ["UNAUTHORIZED"])
+    asked = challenge(refused)
+    assert (asked["scope"], asked["error"]) == ("registry:catalog:*", "insufficient_scope")
+    assert "secret" not in refused.text
+    listed = await ask_with(api, await get_token(api, *scopes, asked["scope"]), "GET", "/v2/_catalog")
+    assert listed.json() == {"repositories": ["secret/app"]}
+
+
+async def test_a_token_for_the_list_names_what_its_account_may_pull(api: Api) -> None:
+    for repository in ("lab/app", "secret/app"):
+        await api.put(await api.prepare_manifest(repository=repository), repository=repository)
+    listed = await ask_with(api, await get_token(api, "registry:catalog:*", user="reader"), "GET", "/v2/_catalog")
+    assert listed.json() == {"repositories": ["lab/app"]}

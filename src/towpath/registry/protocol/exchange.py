@@ -81,6 +81,10 @@ class Exchange:
         """Let the caller pass who may do all of this in the repository. Raises RegistryError."""
         self.access.require(self.request, self.caller, Scope.of_repository(self.repository, *actions))
 
+    def require_listing(self) -> None:
+        """Let the caller pass who may have the list of repositories. Raises RegistryError."""
+        self.access.require_listing(self.request, self.caller)
+
     def may_mount(self, source: str) -> bool:
         """Whether the caller may mount from this repository. Raises RegistryError when a wider token would let it."""
         return self.access.may_mount(self.request, self.caller, source=source, target=self.repository)

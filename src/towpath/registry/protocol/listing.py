@@ -31,6 +31,7 @@ async def list_tags(exchange: Exchange) -> Response:
 
 async def list_repositories(exchange: Exchange) -> Response:
     """GET _catalog: the repositories that the caller may pull from."""
+    exchange.require_listing()
     limit, after = _page(exchange)
     caller = exchange.caller
     names, more = exchange.registry.manifests.repositories(
