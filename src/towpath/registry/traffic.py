@@ -81,7 +81,7 @@ class Measured:
             if message["type"] == "http.response.start":
                 passage.status = message["status"]
                 message = {**message, "headers": [*message["headers"], request_id]}
-            else:
+            elif passage.method != "HEAD":  # whose body the server leaves out
                 passage.sent += len(message.get("body", b""))
             await send(message)
 

@@ -70,6 +70,16 @@ async def test_a_request_is_measured_whole(watched: Watched) -> None:
     assert answer.headers["x-request-id"] == pulled.id != pushed.id
 
 
+async def test_a_body_that_a_head_leaves_out_is_not_counted(watched: Watched) -> None:
+    await watched.api.put(await watched.api.prepare_manifest(), "v1")
+    sent = watched.numbers()["towpath_registry_sent_bytes_total"]
+    for path in ("manifests/v1", "manifests/absent", "tags/list"):
+        answer = await watched.api.ask("HEAD", f"/v2/lab/app/{path}")
+        assert int(answer.headers["content-length"]) > 0
+    assert [one.sent for one in watched.notes.passages[-3:]] == [0, 0, 0]
+    assert watched.numbers()["towpath_registry_sent_bytes_total"] == sent
+
+
 async def test_nothing_secret_is_in_a_measure(watched: Watched) -> None:
     await watched.api.ask("GET", "/token?account=admin&password=in-the-query&scope=repository:lab/app:pull")
     form = b"grant_type=password&username=admin&password=admin-secret"
