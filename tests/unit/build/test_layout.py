@@ -1,12 +1,14 @@
 """Layouts on disk: whole, verified, and never written over what is not one."""
 
+import os
+import resource
 from pathlib import Path
 
 import pytest
 
 from towpath.build.image import BuiltImage, LayerBlob
 from towpath.build.index import compose_index
-from towpath.build.layout import write_layout
+from towpath.build.layout import LayoutDirectoryError, LayoutDiskError, write_layout
 from towpath.errors import ConflictError, IntegrityError
 from towpath.oci import media
 from towpath.oci.descriptor import Descriptor
@@ -81,3 +83,39 @@ def test_a_layer_that_rotted_or_went_is_an_error_and_nothing_of_it_is_left(
         write_layout({"a:1": one}, tmp_path / "out")
     assert blobs(tmp_path / "out") == set()
     assert not (tmp_path / "out" / "index.json").exists()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_others_may_read_a_layout_as_the_umask_says(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_layout({"a:1": image(tmp_path / "c", b"one")}, tmp_path / "out")
+    finally:
+        os.umask(before)
+
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(files) == 5
+    assert {path.stat().st_mode & 0o777 for path in files} == {mode}
+
+
+@pytest.mark.parametrize("where", ["/proc/nowhere/out", "/dev/null", "/dev/null/out"])
+def test_a_place_that_cannot_hold_a_layout_is_the_users_to_mend(tmp_path: Path, where: str) -> None:
+    with pytest.raises(LayoutDirectoryError, match=f"image layout {where} cannot be written") as caught:
+        write_layout({"a:1": image(tmp_path / "c", b"one")}, Path(where))
+
+    assert "cache" not in caught.value.diagnostics()
+    assert caught.value.exit_code == 2
+
+
+def test_a_disk_that_takes_no_more_is_told_as_such(tmp_path: Path) -> None:
+    one = image(tmp_path / "c", b"one")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(LayoutDiskError, match="image layout .* cannot be written") as caught:
+            write_layout({"a:1": one}, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert "free space" in caught.value.diagnostics()
+    assert [path for path in (tmp_path / "out").rglob(".*") if path.is_file()] == [], "nothing half written"
