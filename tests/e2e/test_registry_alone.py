@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import threading
@@ -241,3 +242,19 @@ def test_it_does_not_load_a_platform() -> None:
     python = Path(TOWPATH).parent / "python"
     said = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+def test_nobody_else_reads_what_a_registry_writes_into_a_directory_that_all_may_enter(tmp_path: Path) -> None:
+    root = tmp_path / "registry"
+    root.mkdir(mode=0o755)
+    root.chmod(0o755)
+    before = os.umask(0o022)
+    try:
+        with serve_alone(root, "--notify", "http://127.0.0.1:9/") as registry:
+            push_blob(registry, ("ci", registry.create_robot("ci")), b"layer")
+            modes = {path.name: path.stat().st_mode & 0o777 for path in root.rglob("*") if path.is_file()}
+    finally:
+        os.umask(before)
+    assert {"catalog.db", "catalog.db-wal", "outbox.db", "outbox.db-wal", "robots.json"} <= set(modes)
+    del modes["reserve"]  # zeros
+    assert {name: mode for name, mode in modes.items() if mode & 0o077} == {}

@@ -1,5 +1,6 @@
 """Files that are whole or absent, whatever moment the power fails; and writes that are whole or fail."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -29,6 +30,23 @@ def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def keep_private(database: Path) -> None:
+    """See to it that nobody but its owner reads a SQLite database, before it is opened.
+
+    SQLite makes a database as the umask says, and its `-wal` and `-shm` as the database is. What another account owns
+    stays as it is. A file that is there is never opened here: closing it would end the locks that this process has on
+    it by SQLite. Raises OSError.
+    """
+    try:
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        for name in (database.name, f"{database.name}-wal", f"{database.name}-shm"):
+            path = database.with_name(name)
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                if path.is_file():
+                    path.chmod(0o600)
 
 
 def write_all(descriptor: int, content: bytes | memoryview) -> None:

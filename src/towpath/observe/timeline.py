@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from towpath.aio.clock import Clock
+from towpath.aio.files import keep_private
 
 COMMIT_STAGES = ("received", "fetched", "built", "pushed")
 ENVIRONMENT_STAGES = ("planned", "applied", "ready")
@@ -154,12 +155,14 @@ class Timeline:
 def _open(path: Path) -> sqlite3.Connection:
     """The database; a file that cannot be used is replaced, and memory stands in where none can be written."""
     try:
+        keep_private(path)
         return _prepare(str(path))
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         log.warning("measurements in %s cannot be used and are started anew: %s", path, error)
     try:
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).unlink(missing_ok=True)
+        keep_private(path)
         return _prepare(str(path))
     except (sqlite3.Error, OSError) as error:
         log.warning("measurements are not kept over a restart: %s", error)

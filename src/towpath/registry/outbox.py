@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from towpath.aio.files import keep_private
 from towpath.errors import NotFoundError, TowpathError, UserError
 
 T = TypeVar("T")
@@ -89,11 +90,12 @@ class Outbox:
                 hint="start the registry with --notify URL",
             )
         try:
+            keep_private(self._path)
             self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=30.0, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self.is_new = self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise _describe(self._path, error) from error
 
     def close(self) -> None:
@@ -255,7 +257,8 @@ def _newest(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def _describe(path: Path, error: sqlite3.Error) -> TowpathError:
+def _describe(path: Path, error: sqlite3.Error | OSError) -> TowpathError:
+    problem = error.strerror if isinstance(error, OSError) else error
     return TowpathError(
-        f"{path} cannot be used ({type(error).__name__}): {error}", hint="is there space, and is the file yours?"
+        f"{path} cannot be used ({type(error).__name__}): {problem}", hint="is there space, and is the file yours?"
     )

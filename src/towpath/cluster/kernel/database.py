@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from towpath.aio.files import keep_private
 from towpath.errors import ConflictError, IntegrityError
 from towpath.kube.errors import ApiError
 
@@ -82,6 +83,7 @@ def open_database(directory: Path) -> sqlite3.Connection:
     path = directory / FILE_NAME
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keep_private(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=0)
     except (OSError, sqlite3.Error) as error:
         raise StorageError(f"cluster store {path} could not be opened: {error}") from error

@@ -6,6 +6,7 @@ An older version is brought up in place, in one transaction, when it is opened: 
 import sqlite3
 from pathlib import Path
 
+from towpath.aio.files import keep_private
 from towpath.registry.errors import DamagedContentError, DataVersionError
 
 VERSION = 2
@@ -78,7 +79,9 @@ def open_database(path: Path, *, now: float) -> sqlite3.Connection:
         DataVersionError: it is another program's, or of a newer version.
         DamagedContentError: it is no database.
         sqlite3.Error: it cannot be read.
+        OSError: it cannot be made.
     """
+    keep_private(path)
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
         version = _read(connection, "user_version")
