@@ -1,6 +1,7 @@
 """`towpath verify`: where an image comes from and who says so. The procedure is `attest.verification`."""
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -20,14 +21,18 @@ from towpath.build.host_base import host_platform
 from towpath.cli.connected import connect
 from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
-from towpath.config import STATE_DIRECTORY, find_root
+from towpath.cli.worktree import declared_channel, declared_port, declared_registry
+from towpath.config import DEFAULT_HOST, STATE_DIRECTORY, find_root
 from towpath.errors import NotFoundError, UserError
 from towpath.oci.platform import Platform
 from towpath.oci.reference import Reference
+from towpath.oci.tags import sha_tag
 from towpath.server.registryclient import open_registry_client
 from towpath.source.repository import GitRepository
+from towpath.source.worktree import find_worktree
 
 REFUSED = 3
+_HEAD = "HEAD"
 _WHOLE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _KEY_FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -47,8 +52,9 @@ def command(
 ) -> int:
     """Check who built IMAGE from what, and whether a trusted key's owner says so.
 
-    IMAGE is a reference such as ghcr.io/me/lab/sensor:sha-1234567; inside a platform repository also a service, with or
-    without a tag. Keys are those given, or else those in the platform's .towpath/keys.
+    IMAGE is a reference such as ghcr.io/me/lab/sensor:sha-1234567; inside a platform repository also a service, with a
+    tag or a digest, or without: then it is the channel's image, or else that of the commit that is checked out. Keys
+    are those given, or else those in the platform's .towpath/keys.
 
     Exits 3 when a check fails or lacks evidence (an unsigned image does), 4 without an image, 6 when the registry
     fails, 7 when its bytes are wrong.
@@ -56,9 +62,9 @@ def command(
     root = _find_root(directory)
     keys = _trusted(root, options["key_files"])
     platform = Platform.parse(platform_text) if platform_text else host_platform()
-    reference = _read_image(image, directory)
+    references = _read_images(image, root)
     expected = Expectation(keys, source, commit.lower(), unsigned_is_fine=bool(options["allow_unsigned"]))
-    found = asyncio.run(_verify(root, reference, platform, expected, options["authfile"]))
+    found = asyncio.run(_verify(root, references, platform, expected, options["authfile"]))
     verdict = conclude(found.findings)
     if output == "json":
         print_json(_document(found, verdict))
@@ -81,35 +87,79 @@ def _trusted(root: Path | None, files: object) -> tuple[PublicKey, ...]:
     return find_trusted(root / STATE_DIRECTORY / KEYS_DIRECTORY) if root else ()
 
 
-def _read_image(image: str, directory: Path) -> Reference:
-    """A whole reference, or a service of the platform that runs here."""
+def _read_images(image: str, root: Path | None) -> Sequence[Reference]:
+    """A whole reference; or a service's image, which without a tag has two places to be: the channel, and `HEAD`."""
     if "/" in image:
         reference = Reference.parse(image)
-        return reference if reference.tag or reference.digest else reference.with_tag("latest")
-    status = connect(directory).get("/status")
-    prefix = str(status["registry"])
-    if not prefix:
-        raise NotFoundError(
-            f"image {image} is not known (Empty): nothing was pushed to the platform repository yet",
-            hint="push a commit, or name an image with its registry",
+        return [reference if reference.tag or reference.digest else reference.with_tag("latest")]
+    if root is None:
+        raise UserError(
+            f"image {image} has no registry (NoRegistry): a service's name needs a platform repository here or above",
+            hint="give the whole reference, as in ghcr.io/me/lab/sensor:sha-1234567, or -C DIR",
         )
+    prefix, channel = _find_registry(root)
     reference = Reference.parse(f"{prefix}/{image}")
-    return reference if reference.tag or reference.digest else reference.with_tag(str(status["channel"]))
+    if reference.tag or reference.digest:
+        return [reference]
+    return [reference.with_tag(channel), reference.with_tag(_HEAD)]
+
+
+def _find_registry(root: Path) -> tuple[str, str]:
+    """Where images are, and the channel: as the platform says; as the work tree does, if none runs or was pushed to."""
+    try:
+        status = connect(root).get("/status")
+    except UserError:
+        status = {}
+    return str(status.get("registry") or declared_registry(root)), str(status.get("channel") or declared_channel(root))
 
 
 async def _verify(
-    root: Path | None, reference: Reference, platform: Platform, expected: Expectation, authfile: Path | None
+    root: Path | None,
+    references: Sequence[Reference],
+    platform: Platform,
+    expected: Expectation,
+    authfile: Path | None,
 ) -> Verification:
     state = root / STATE_DIRECTORY if root else None
+    own = f"{DEFAULT_HOST}:{declared_port(root)}" if root else ""
     async with AsyncExitStack() as stack:
         client = await open_registry_client(
-            state, [reference.registry], authfile=authfile, environ=os.environ, clock=SystemClock()
+            state, [references[0].registry], own=own, authfile=authfile, environ=os.environ, clock=SystemClock()
         )
         stack.push_async_callback(client.close)
         find_commit = await stack.enter_async_context(_history(root))
         commit = await _whole_id(expected.commit, find_commit)
         asked = replace(expected, commit=commit, find_commit=find_commit)
-        return await verify(client, reference, platform, asked)
+        tried = [await _with_commit(root, reference) for reference in references]
+        known = [reference for reference in tried if reference is not None]
+        for reference in known[:-1]:
+            with contextlib.suppress(NotFoundError):
+                return await verify(client, reference, platform, asked)
+        try:
+            return await verify(client, known[-1], platform, asked)
+        except NotFoundError as error:
+            if len(known) == 1:
+                raise
+            names = " and ".join(map(str, known))
+            raise NotFoundError(
+                f"image of {known[0].repository.rpartition('/')[2]} was not found (NotFound): asked for {names}",
+                hint="push a commit, or towpath build --push; an older one needs its tag, as in sensor:sha-1234567",
+            ) from error
+
+
+async def _with_commit(root: Path | None, reference: Reference) -> Reference | None:
+    """The reference with the tag of the commit that the work tree is at, if it stands for that; None without one."""
+    if reference.tag != _HEAD:
+        return reference
+    tree = await find_worktree(root) if root is not None else None
+    if tree is None:
+        return None
+    repository = GitRepository(tree.git_directory)
+    try:
+        commit = await repository.find_commit(_HEAD)
+    finally:
+        await repository.close()
+    return reference.with_tag(sha_tag(commit)) if commit else None
 
 
 async def _whole_id(commit: str, find_commit: FindCommit | None) -> str:

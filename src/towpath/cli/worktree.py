@@ -1,6 +1,6 @@
-"""What the working copy's `towpath.yaml` says about where to listen and what to follow, before anything runs.
+"""What the working copy's `towpath.yaml` says about places and names, for when no platform runs that could be asked.
 
-Only two keys are looked at, and nothing is judged: mistakes are reported from the commit, by the blueprint.
+Only a few keys are looked at, and nothing is judged: mistakes are reported from the commit, by the blueprint.
 """
 
 from pathlib import Path
@@ -8,8 +8,15 @@ from typing import Any
 
 import yaml
 
-from towpath.blueprint.model import BLUEPRINT_FILE, DEFAULT_BRANCH, SERVICES_DIRECTORY, is_label
-from towpath.config import DEFAULT_PORT
+from towpath.blueprint.model import (
+    BLUEPRINT_FILE,
+    DEFAULT_BRANCH,
+    DEFAULT_CHANNEL,
+    SERVICES_DIRECTORY,
+    is_label,
+    platform_name,
+)
+from towpath.config import DEFAULT_HOST, DEFAULT_PORT
 
 LOOPBACK = ("127.0.0.1", "localhost")
 
@@ -24,6 +31,22 @@ def declared_branch(root: Path) -> str:
     """The branch that is built and reconciled."""
     branch = _read(root).get("branch")
     return branch if isinstance(branch, str) and branch else DEFAULT_BRANCH
+
+
+def declared_registry(root: Path) -> str:
+    """Host and path of every image, as a build by hand pushes it."""
+    document = _read(root)
+    registry, name = document.get("registry"), document.get("name")
+    if isinstance(registry, str) and registry:
+        return registry
+    default = name if isinstance(name, str) and name else platform_name(root.name)
+    return f"{DEFAULT_HOST}:{DEFAULT_PORT}/{default}"
+
+
+def declared_channel(root: Path) -> str:
+    """The tag that follows the branch."""
+    channel = _read(root).get("channel")
+    return channel if isinstance(channel, str) and channel else DEFAULT_CHANNEL
 
 
 def declared_services(root: Path) -> list[str]:

@@ -112,7 +112,7 @@ def test_a_disk_that_takes_no_more_is_told_as_such(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        with pytest.raises(LayoutDiskError, match="image layout .* cannot be written") as caught:
+        with pytest.raises(LayoutDiskError, match="cannot be written") as caught:
             write_layout({"a:1": one}, tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

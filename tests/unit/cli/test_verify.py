@@ -38,9 +38,9 @@ def public_key(tmp_path: Path) -> str:
     return str(write_pair(tmp_path / "pair", KEY, name="k", password=None).public)
 
 
-def push(host: str, *, sign_with: PrivateKey | None = KEY, commit: str = COMMIT) -> str:
+def push(host: str, *, sign_with: PrivateKey | None = KEY, commit: str = COMMIT, tag: str = "sha-0123456") -> str:
     """An image with provenance and SBOM, signed or not."""
-    reference = Reference.parse(f"{host}/lab/sensor:sha-0123456")
+    reference = Reference.parse(f"{host}/lab/sensor:{tag}")
 
     async def run() -> None:
         client = RegistryClient(keyring=Keyring.of({host: Credential("admin", password("admin"))}))
@@ -152,3 +152,60 @@ def test_a_service_is_looked_for_in_the_platforms_registry(platform: CannedPlatf
     newest = type_("verify", "sensor", *here)
     assert newest.code == NOT_FOUND
     assert f"{host}/lab/sensor:edge" in newest.err
+    assert newest.err.count(f"{host}/lab/sensor:") == 1, "nothing is checked out"
+
+
+def git(directory: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    done = subprocess.run(["git", *identity, *arguments], cwd=directory, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def lab_of(directory: Path, host: str) -> str:
+    """A platform repository in front of a registry; the commit it is at."""
+    directory.mkdir()
+    (directory / "towpath.yaml").write_text(f"registry: {host}/lab\n")
+    git(directory, "init", "-q")
+    git(directory, "add", "towpath.yaml")
+    git(directory, "commit", "-q", "-m", "first")
+    return git(directory, "rev-parse", "HEAD")
+
+
+def test_a_service_is_looked_for_where_the_blueprint_says_when_no_platform_runs(
+    host: str, tmp_path: Path, type_: Type
+) -> None:
+    lab_of(tmp_path / "lab", host)
+    push(host)
+    said = type_("verify", "sensor:sha-0123456", "--allow-unsigned", "-o", "json", "-C", str(tmp_path / "lab"))
+    assert said.json()["image"].startswith(f"{host}/lab/sensor:sha-0123456@sha256:")
+
+
+def test_a_service_without_a_tag_is_the_channels_image_or_that_of_the_commit_checked_out(
+    host: str, tmp_path: Path, type_: Type
+) -> None:
+    head = lab_of(tmp_path / "lab", host)
+    arguments = ("verify", "sensor", "--allow-unsigned", "-o", "json", "-C", str(tmp_path / "lab"))
+    missing = type_(*arguments)
+    assert missing.code == NOT_FOUND
+    assert [f"{host}/lab/sensor:{tag}" in missing.err for tag in ("canary", f"sha-{head[:7]}")] == [True, True]
+    push(host, commit=head, tag=f"sha-{head[:7]}")
+    assert f"sensor:sha-{head[:7]}@" in type_(*arguments).json()["image"]
+    push(host, commit=head, tag="canary")
+    assert "sensor:canary@" in type_(*arguments).json()["image"]
+
+
+def test_what_was_not_pushed_to_the_platform_is_looked_for_where_the_blueprint_says(
+    platform: CannedPlatform, host: str, type_: Type
+) -> None:
+    push(host)
+    (platform.root / "towpath.yaml").write_text(f"registry: {host}/lab\n")
+    platform.answer("GET /status", {"registry": "", "channel": "", "environments": []})
+    here = ("-C", str(platform.root))
+    said = type_("verify", "sensor:sha-0123456", "--allow-unsigned", "-o", "json", *here)
+    assert said.json()["image"].startswith(f"{host}/lab/sensor:sha-0123456@sha256:")
+
+
+@pytest.mark.usefixtures("host")
+def test_a_service_outside_of_a_platform_repository_is_told_what_it_lacks(type_: Type) -> None:
+    said = type_("verify", "sensor")
+    assert (said.code, "whole reference" in said.err) == (2, True)

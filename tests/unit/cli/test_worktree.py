@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.cli.worktree import declared_branch, declared_port
+from towpath.cli.worktree import declared_branch, declared_channel, declared_port, declared_registry
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,19 @@ def test_the_branch_is_the_blueprints(tmp_path: Path, text: str, branch: str) ->
 
 def test_without_a_blueprint_the_conventions_hold(tmp_path: Path) -> None:
     assert (declared_port(tmp_path), declared_branch(tmp_path)) == (7070, "main")
+
+
+@pytest.mark.parametrize(
+    ("text", "registry", "channel"),
+    [
+        ("registry: ghcr.io/ada/lab\nchannel: edge\n", "ghcr.io/ada/lab", "edge"),
+        ("name: lab\n", "127.0.0.1:7070/lab", "canary"),
+        ("registry: [1]\nchannel: 5\n", "127.0.0.1:7070/my-lab", "canary"),
+    ],
+)
+def test_where_images_are_is_the_blueprints(tmp_path: Path, text: str, registry: str, channel: str) -> None:
+    (tmp_path / "My Lab").mkdir()
+    (tmp_path / "My Lab" / "towpath.yaml").write_text(text)
+
+    assert declared_registry(tmp_path / "My Lab") == registry
+    assert declared_channel(tmp_path / "My Lab") == channel
