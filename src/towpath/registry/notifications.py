@@ -12,6 +12,7 @@ be told stands in `outbox`. A push that could not be noted there is found by com
 import asyncio
 import hmac
 import logging
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ RETRY = Backoff(initial_seconds=1.0, factor=2.0, cap_seconds=300.0)
 LOOK_SECONDS = 5.0
 # How soon a push that could not be noted is found, at the second look that sees it; ten thousand tags cost 20 ms.
 COMPARE_SECONDS = 60.0
+_USER_INFO = re.compile(r"[^/]*@")
 TagReader = Callable[[], Awaitable[dict[tuple[str, str], str]]]
 
 
@@ -223,7 +225,11 @@ def check_url(url: str) -> None:
     except ValueError:
         usable = has_password = False
     if not usable:
-        raise UserError(f"listener {url[:80]!r} cannot be told (BadURL): expected http://… or https://…")
+        shown = _USER_INFO.sub("***@", url)[:80]
+        raise UserError(
+            f"listener {shown!r} cannot be told (BadURL): expected http://… or https://…",
+            hint="for example: https://listener.lan/hook",
+        )
     if has_password:
         raise UserError(
             f"listener at {parts.hostname} cannot be told (Password): a URL is seen by everyone on this machine",

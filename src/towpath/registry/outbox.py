@@ -193,7 +193,10 @@ class Outbox:
         """Have a listener told again of everything behind a sequence number. Raises NotFoundError."""
         if url not in {listener.url for listener in self.listeners()}:
             known = ", ".join(listener.url for listener in self.listeners()) or "none"
-            raise NotFoundError(f"listener {url} is not known (NotFound): there are {known}")
+            raise NotFoundError(
+                f"listener {url} is not known (NotFound): there are {known}",
+                hint="name one of them, as `towpath registry notifications` shows it",
+            )
         self._execute("UPDATE listeners SET taken = ?, failures = 0, problem = '' WHERE url = ?", after, url)
 
     def listeners(self) -> list[Listener]:

@@ -153,8 +153,14 @@ class Registry:
     def _open(self) -> tuple[Catalog, BlobFiles, Uploads]:
         if self._root.exists() and not self._root.is_dir():
             raise UserError(f"registry directory {self._root} cannot be opened (NotADirectory): it is a file")
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._take_lock()
+        try:
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._take_lock()
+        except OSError as error:
+            raise UserError(
+                f"registry directory {self._root} cannot be opened ({type(error).__name__}): {error.strerror}",
+                hint="choose a directory that you may write to",
+            ) from error
         catalog = Catalog(self._root / "catalog.db", now=self._clock.now)
         try:
             files = BlobFiles(self._root)

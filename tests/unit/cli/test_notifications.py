@@ -75,3 +75,12 @@ def test_wrong_input_is_said(tmp_path: Path, type_: Type, arguments: tuple[str, 
 def test_a_registry_that_tells_nobody_says_so(tmp_path: Path, type_: Type) -> None:
     said = type_("registry", "notifications", "--root", str(tmp_path))
     assert (said.code, "--notify URL" in said.err) == (4, True)
+
+
+@pytest.mark.usefixtures("outbox")
+@pytest.mark.parametrize("url", ["http://user:pa55word@listener.test/hook", "ftp://user:pa55word@listener.test/hook"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path, type_: Type, url: str) -> None:
+    said = type_("registry", "notifications", "--root", str(tmp_path), "--replay", url, "--after", "0")
+    assert said.code == 2
+    assert "cannot be told" in said.err
+    assert "pa55word" not in said.err + said.out

@@ -40,7 +40,7 @@ def test_a_robot_is_made_by_the_running_platform(running: CannedPlatform, type_:
     said = type_("robot", "create", "ci", "--repository", "home/*", "--allow", "push", "--expires", "90d")
     assert said.code == 0
     assert said.out.count(SECRET) == 1
-    assert "docker login --username ci --password-stdin 127.0.0.1:7070" in said.out
+    assert "paste it when asked:\n  docker login --username ci 127.0.0.1:7070\n" in said.out
     assert running.asked[-1] == (
         "POST /robots",
         {},
@@ -118,6 +118,12 @@ def test_a_registry_on_its_own_has_robots_of_its_own(tmp_path: Path, type_: Type
         ("create", "ci", "--repository", "home/*", "--expires", "0h0s"),
         ("create", "ci", "--repository", "home/*", "--expires", "-1d"),
         ("create", "ci", "--repository", "home/*", "--expires", "36501d"),
+        ("create", "ci", "--repository", "home/*", "--format", "kubernetes-secret", "--namespace", "Bad NS"),
+        ("create", "ci", "--repository", "home/*", "--namespace", "apps"),
+        ("create", "ci", "--repository", "home/*", "--format", "docker-config", "--namespace", "apps"),
+        ("create", "ci", "--repository", "home/*", "--format", "docker-config", "--registry", "http://r:5000/"),
+        ("create", "ci", "--repository", "home/*", "--format", "docker-config", "-o", "json"),
+        ("rotate", "ci", "--format", "kubernetes-secret", "-o", "json"),
         ("create", "--repository", "home/*"),
     ],
 )

@@ -13,7 +13,7 @@ from fakes.clock import VirtualClock
 from fakes.registry import RegistryServer, push_image, serve_registry
 from fakes.registry_api import open_api
 from towpath.aio.clock import SystemClock
-from towpath.errors import TowpathError
+from towpath.errors import TowpathError, UserError
 from towpath.oci import media
 from towpath.oci.digest import Digest
 from towpath.oci.keyring import Credential, Keyring, format_docker_config
@@ -164,3 +164,13 @@ async def test_clear_text_makes_no_certificate(tmp_path: Path) -> None:
     assert (await alone.start()).startswith("http://")
     await alone.close()
     assert not settings.tls_directory.exists()
+
+
+async def test_a_directory_that_cannot_be_made_is_named_with_a_next_step(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    registry = StandaloneRegistry(RegistrySettings(tmp_path / "file" / "registry"), clock=SystemClock())
+    with pytest.raises(
+        UserError, match=r"registry directory .*/file/registry cannot be opened \(NotADirectory"
+    ) as failed:
+        await registry.start()
+    assert failed.value.hint

@@ -37,6 +37,9 @@ def command(after: int | None, replay: str | None, root: Path | None, output: st
                 raise UserError(
                     "--replay needs a place to begin at (Usage)", hint="--after 0 is the oldest that is kept"
                 )
+            from towpath.registry.notifications import check_url  # noqa: PLC0415 - brings an HTTP client
+
+            check_url(replay)
             outbox.rewind(replay, after=after)
             click.echo(f"{replay} is told again of everything behind {after}")
         elif after is not None:

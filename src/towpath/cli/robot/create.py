@@ -40,6 +40,6 @@ def command(
 ) -> None:
     """Make a robot account, and print its secret, which is shown this once and stored hashed."""
     roster = find_roster(directory, root, begins=True)
-    address = check_issue(form=issue["form"], registry=issue["registry"], known=roster.list()["registry"])
+    address = check_issue(issue, known=roster.list()["registry"])
     made = roster.create(name, repositories=repositories, allow=allow, lifetime_seconds=expires)
     print_issue(made, output=issue["output"] or "", form=issue["form"], registry=address, namespace=issue["namespace"])

@@ -2,12 +2,14 @@
 
 import base64
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from towpath.cli.output import output_option, print_json
+from towpath.cli.platform_options import advertised_address
 from towpath.errors import UserError
 from towpath.oci.keyring import Credential, format_docker_config
 
@@ -15,6 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DOCKER = "docker-config"
 KUBERNETES = "kubernetes-secret"
+# A DNS label (RFC 1123), as Kubernetes takes namespaces.
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def issue_options(function: F) -> F:
@@ -25,14 +29,31 @@ def issue_options(function: F) -> F:
         type=click.Choice([DOCKER, KUBERNETES]),
         help="Print a file instead: for ~/.docker/config.json, or for kubectl apply -f -.",
     )
-    registry = click.option("--registry", metavar="HOST:PORT", help="Where the registry is reached, for --format.")
-    namespace = click.option("--namespace", help="Of the Secret that --format kubernetes-secret prints.")
+    registry = click.option(
+        "--registry",
+        default="",
+        callback=advertised_address,
+        metavar="HOST[:PORT]",
+        help="Where the registry is reached, for --format.",
+    )
+    namespace = click.option(
+        "--namespace", callback=_read_namespace, help="Of the Secret that --format kubernetes-secret prints."
+    )
     return output_option(form(registry(namespace(function))))
 
 
-def check_issue(*, form: str | None, registry: str | None, known: str) -> str:
-    """The registry's address for the file to print, before a secret is made in vain. Raises UserError."""
-    address = registry or known
+def check_issue(issue: Mapping[str, str | None], *, known: str) -> str:
+    """The registry's address for what is to be printed, before a secret is made in vain. Raises UserError."""
+    form, address = issue["form"], issue["registry"] or known
+    if form and issue["output"] == "json":
+        raise UserError(
+            "-o json and --format exclude each other (Usage): both say what is printed", hint="leave one out"
+        )
+    if issue["namespace"] and form != KUBERNETES:
+        raise UserError(
+            f"--namespace is that of the Secret of --format {KUBERNETES} (Usage): got {form or 'no --format'}",
+            hint=f"--format {KUBERNETES} --namespace {issue['namespace']}",
+        )
     if form and not address:
         raise UserError(
             "login cannot be written (NoRegistry): where the registry is reached is not known here",
@@ -57,7 +78,13 @@ def print_issue(made: dict[str, Any], *, output: str, form: str | None, registry
         click.echo(f"may       {', '.join(made['robot']['allow'])} in {', '.join(made['robot']['repositories'])}")
         click.echo(f"expires   {made['robot']['expires'] or 'never'}")
         click.echo("The secret is shown this once. Log in, and paste it when asked:")
-        click.echo(f"  docker login --username {name} --password-stdin {registry or 'HOST:PORT'}")
+        click.echo(f"  docker login --username {name} {registry or 'HOST:PORT'}")
+
+
+def _read_namespace(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _NAMESPACE.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no namespace: expected at most 63 of a-z, 0-9 and -, such as apps")
+    return value
 
 
 def _format_secret(name: str, config: bytes, namespace: str | None) -> str:

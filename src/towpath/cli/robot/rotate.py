@@ -22,6 +22,6 @@ from towpath.cli.robot.roster import find_roster, roster_options
 def command(name: str, overlap: float, directory: Path, root: Path | None, **issue: str | None) -> None:
     """Give a robot a new secret, and print it, which is done this once."""
     roster = find_roster(directory, root)
-    address = check_issue(form=issue["form"], registry=issue["registry"], known=roster.list()["registry"])
+    address = check_issue(issue, known=roster.list()["registry"])
     made = roster.rotate(name, overlap_seconds=overlap)
     print_issue(made, output=issue["output"] or "", form=issue["form"], registry=address, namespace=issue["namespace"])
