@@ -235,6 +235,13 @@ class RegistryClient:
             target = f"tags/list?{following}"
         raise failed(reference, PullCause.INVALID_CONTENT, f"the tag list has more than {TAG_PAGES} pages")
 
+    async def tags_page(self, reference: Reference, *, after: str, limit: int) -> tuple[list[str], bool]:
+        """At most so many tags, those after `after`, and whether there are more. Raises PullError."""
+        last = f"&last={quote(after, safe='')}" if after else ""
+        response = await self._checked(reference, _pull(reference, "GET", f"tags/list?n={limit}{last}"))
+        content = await self._read(reference, response, TAG_PAGE_LIMIT)
+        return read_tags(reference, content), bool(find_next_query(response.headers.get("link", "")))
+
     async def delete(self, reference: Reference) -> None:
         """Delete a manifest (with a digest) or a tag. Raises DeleteError."""
         scopes = (Scope.of_repository(reference.repository, DELETE, PULL, PUSH),)

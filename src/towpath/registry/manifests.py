@@ -203,6 +203,15 @@ class Manifests:
         found = self._catalog.tags(repository, after=after, limit=limit + 1)
         return found[:limit], len(found) > limit
 
+    def has_tags(self, repository: str) -> bool:
+        """Whether the repository has any tag."""
+        return bool(self._catalog.tags(repository, after="", limit=1))
+
+    def has_referrers(self, repository: str, subject: Digest) -> bool:
+        """Whether any manifest here has this subject."""
+        rows, _ = self._catalog.referrers(repository, str(subject), artifact_type="", after="", limit_bytes=0)
+        return bool(rows)
+
     def repositories(self, may_read: Callable[[str], bool], *, after: str, limit: int) -> tuple[list[str], bool]:
         """Names of repositories that the caller may read, in byte order, and whether there are more."""
         readable = (name for name in self._catalog.repositories(after=after) if may_read(name))

@@ -4,6 +4,8 @@ Rules:
 - Content is stored by digest and verified on the way in, as if it had been pushed; a manifest comes before its blobs.
 - What a digest names never changes, so it is fetched once. A tag is asked for again when the last answer has aged; an
   upstream that cannot be asked leaves the answer that is there, and says so in the log.
+- What refers to a manifest (signatures, SBOMs) is fetched when its referrers are asked for, and listed with what is
+  kept; the list ages as a tag does. A list of tags is the upstream's own, not kept.
 - What is damaged here counts as absent: the next pull fetches it again.
 - What the upstream has not is asked for again after half a minute, so that guessing costs it little.
 - One fetch at a time for each thing: a hundred pulls of one image cost the upstream one.
@@ -13,8 +15,9 @@ Rules:
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from towpath.aio.clock import Clock
@@ -29,12 +32,16 @@ from towpath.registry.manifests import Manifests
 
 log = logging.getLogger(__name__)
 
+Tags = tuple[list[str], bool]
+
 # Five minutes: a channel upstream is seen soon, and a rate limit of some hundred requests an hour is far away.
 FRESH_SECONDS = 300.0
 # Half a minute: who has just pushed it there waits no longer, and a client that asks in a loop reaches nobody.
 ABSENT_SECONDS = 30.0
 # A megabyte of memory at most; whoever makes names up only ages the answers about real ones sooner.
 REMEMBERED_ANSWERS = 4096
+# 100: more than an image has, each a small manifest; whoever lists a million of them upstream fills no disk here.
+REFERRERS_LIMIT = 100
 
 
 class UpstreamError(RemoteError):
@@ -67,6 +74,14 @@ class Upstream(Protocol):
 
     async def find_blob(self, repository: str, digest: Digest) -> AsyncIterator[bytes] | None:
         """A blob in pieces; None when it is not there."""
+        ...
+
+    async def find_referrers(self, repository: str, digest: Digest) -> Sequence[Digest]:
+        """The manifests whose subject this is."""
+        ...
+
+    async def find_tags(self, repository: str, *, after: str, limit: int) -> Tags | None:
+        """Tags after `after`, at most so many, and whether there are more; None when there is no such repository."""
         ...
 
 
@@ -130,7 +145,8 @@ class PullThrough:
             if self._kept_digest(repository, reference) is None and not self._is_absent(repository, reference):
                 await self._once(repository, reference, lambda: self._fetch(upstream, name, repository, digest, ()))
         else:
-            await self._once(repository, reference, lambda: self._follow(upstream, name, repository, reference))
+            follow = partial(self._follow, upstream, name, repository, reference)
+            await self._once(repository, reference, follow, ages=True)
 
     async def prepare_blob(self, repository: str, digest: Digest) -> None:
         """See to it that a blob can be read, as `prepare_manifest`."""
@@ -143,27 +159,62 @@ class PullThrough:
         if not self._is_absent(repository, what):
             await self._once(repository, what, lambda: self._fetch_blob(upstream, name, repository, digest))
 
-    async def _once(self, repository: str, what: str, fetch: Callable[[], Awaitable[bool | None]]) -> None:
-        """Join the fetch that is under way, or begin one. It outlives the client that asked first."""
+    async def prepare_referrers(self, repository: str, digest: Digest) -> None:
+        """See to it that what refers to a manifest can be listed, as `prepare_manifest`."""
+        found = self._find(repository)
+        what = f"referrers {digest}"
+        if found is None or self._is_absent(repository, what):
+            return
+        answer = self._find_answer(repository, what)
+        if answer is None or not answer.is_there or self._clock.monotonic() - answer.at >= FRESH_SECONDS:
+            upstream, name = found
+            fetch = partial(self._fetch_referrers, upstream, name, repository, digest)
+            await self._once(repository, what, fetch, ages=True)
+
+    async def find_tags(self, repository: str, *, after: str, limit: int) -> Tags | None:
+        """A page of the upstream's tags; None when what is kept is to be listed.
+
+        Raises:
+            RegistryError: the upstream failed, and nothing is kept.
+        """
+        found = self._find(repository)
+        if found is None:
+            return None
+        upstream, name = found
+        try:
+            return await upstream.find_tags(name, after=after, limit=limit)
+        except UpstreamError as error:
+            if not self._manifests.has_tags(repository):
+                raise _failed(error) from error
+            log.warning("the tags of %s are listed as far as they are kept: %s", repository, error.message)
+            return None
+
+    async def _once(
+        self, repository: str, what: str, fetch: Callable[[], Awaitable[bool | None]], *, ages: bool = False
+    ) -> None:
+        """Join the fetch that is under way, or begin one. It outlives the client that asked first.
+
+        An answer that `ages` is remembered when there was something, too.
+        """
         key = (repository, what)
         task = self._fetching.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._ask(key, fetch))
+            task = asyncio.ensure_future(self._ask(key, fetch, ages=ages))
             self._fetching[key] = task
             task.add_done_callback(lambda _: self._fetching.pop(key, None))
         try:
             await asyncio.shield(task)
         except UpstreamError as error:
-            raise RegistryError(ErrorCode.UNKNOWN, error.message, status=502) from error
+            raise _failed(error) from error
 
-    async def _ask(self, key: tuple[str, str], fetch: Callable[[], Awaitable[bool | None]]) -> None:
+    async def _ask(self, key: tuple[str, str], fetch: Callable[[], Awaitable[bool | None]], *, ages: bool) -> None:
         """Fetch, and remember for a while whether there was anything; a failure, and None, are no answers."""
         is_there = await fetch()
         if is_there is None:
             return
         self._answers.pop(key, None)
         # That a digest is there is seen by what is kept.
-        if not is_there or ":" not in key[1]:
+        if not is_there or ages:
             self._answers[key] = _Answer(self._clock.monotonic(), is_there)
             if len(self._answers) > REMEMBERED_ANSWERS:
                 self._answers.popitem(last=False)
@@ -198,6 +249,25 @@ class PullThrough:
             raise UpstreamError(f"{upstream.name}/{name} has other content under {digest} (DigestMismatch)")
         await self._manifests.keep(repository, found.content, media_type=found.media_type, digest=digest, tags=tags)
         return True
+
+    async def _fetch_referrers(self, upstream: Upstream, name: str, repository: str, digest: Digest) -> bool | None:
+        """Fetch what refers to a manifest; False when nothing does."""
+        try:
+            listed = await upstream.find_referrers(name, digest)
+            if len(listed) > REFERRERS_LIMIT:
+                log.warning(
+                    "%s@%s has %d referrers, of which %d are fetched", repository, digest, len(listed), REFERRERS_LIMIT
+                )
+            for one in listed[:REFERRERS_LIMIT]:
+                if self._kept_digest(repository, str(one)) is None:
+                    await self._fetch(upstream, name, repository, one, ())
+        except UpstreamError as error:
+            # An empty list would say that nothing was ever signed.
+            if not self._manifests.has_referrers(repository, digest):
+                raise
+            log.warning("what refers to %s@%s is listed as far as it is kept: %s", repository, digest, error.message)
+            return None
+        return bool(listed)
 
     async def _fetch_blob(self, upstream: Upstream, name: str, repository: str, digest: Digest) -> bool:
         """Fetch a blob; False when the upstream has none."""
@@ -239,3 +309,7 @@ class PullThrough:
             return self._manifests.get(repository, reference).digest
         except (RegistryError, DamagedContentError):
             return None
+
+
+def _failed(error: UpstreamError) -> RegistryError:
+    return RegistryError(ErrorCode.UNKNOWN, error.message, status=502)

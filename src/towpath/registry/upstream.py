@@ -1,6 +1,6 @@
 """An upstream behind `pullthrough.Upstream`, asked over the distribution protocol with this side's client."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 from towpath.errors import IntegrityError
@@ -65,6 +65,31 @@ class RegistryUpstream:
             _require_absent(error)
             return None
         return None if size is None else self._read(reference, Descriptor("", digest, size))
+
+    async def find_referrers(self, repository: str, digest: Digest) -> Sequence[Digest]:
+        """What says that it is about this digest: by the referrers API, or by the tag that stands in for it."""
+        reference = self._reference(repository)
+        if reference is None:
+            return ()
+        try:
+            found = await self._client.referrers(reference.with_digest(digest))
+        except PullError as error:
+            _require_absent(error)
+            return ()
+        except IntegrityError as error:
+            raise UpstreamError(error.message) from error
+        return [one.digest for one in found]
+
+    async def find_tags(self, repository: str, *, after: str, limit: int) -> tuple[list[str], bool] | None:
+        """A page of tags."""
+        reference = self._reference(repository)
+        if reference is None:
+            return None
+        try:
+            return await self._client.tags_page(reference, after=after, limit=limit)
+        except PullError as error:
+            _require_absent(error)
+            return None
 
     async def _read(self, reference: Reference, descriptor: Descriptor) -> AsyncGenerator[bytes, None]:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from fakes.clock import VirtualClock
 from fakes.registry import RegistryServer, push_bytes, push_image, serve_registry
 from towpath.oci import media
+from towpath.oci.descriptor import Descriptor
 from towpath.oci.digest import Digest
 from towpath.oci.manifest import Index, format_manifest
 from towpath.oci.platform import Platform
@@ -22,6 +23,7 @@ from towpath.ociclient.errors import PullCause, PullError, PushError
 from towpath.registry.pullthrough import (
     ABSENT_SECONDS,
     FRESH_SECONDS,
+    REFERRERS_LIMIT,
     REMEMBERED_ANSWERS,
     FetchedManifest,
     Upstream,
@@ -40,6 +42,7 @@ class Watched:
     asked: list[str] = field(default_factory=list)
     down: bool = False
     damage: bool = False
+    repeated: int = 0  # how many referrers more it tells of than there are
 
     @property
     def name(self) -> str:
@@ -60,6 +63,14 @@ class Watched:
         self._note(f"blob {repository}")
         pieces = await self.inner.find_blob(repository, digest)
         return _damaged(pieces) if pieces is not None and self.damage else pieces
+
+    async def find_referrers(self, repository: str, digest: Digest) -> Sequence[Digest]:
+        self._note(f"referrers {repository}")
+        return [*await self.inner.find_referrers(repository, digest), *[digest] * self.repeated]
+
+    async def find_tags(self, repository: str, *, after: str, limit: int) -> tuple[list[str], bool] | None:
+        self._note(f"tags {repository}")
+        return await self.inner.find_tags(repository, after=after, limit=limit)
 
     def _note(self, line: str) -> None:
         self.asked.append(line)
@@ -304,3 +315,97 @@ async def test_names_that_are_made_up_take_a_bounded_memory_and_real_ones_are_se
         assert len(through._answers) == REMEMBERED_ANSWERS
         await lab.puller.resolve(lab.here("lib/app:v1"))
         assert lab.upstream.asked.count("tag lib/app:v1") == 2
+
+
+async def attest(client: RegistryClient, image: Reference, subject: Descriptor, kind: str) -> Digest:
+    """Push something that is about an image."""
+    raw = format_manifest(Index((), {"kind": kind}, kind, subject))
+    return await client.push_manifest(image.with_digest(Digest.of(raw)), raw, media.OCI_INDEX)
+
+
+async def test_what_refers_to_an_image_is_listed_fetched_and_filtered(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        image = await push_image(lab.pusher, lab.there("lib/app:v1"))
+        signature = await attest(lab.pusher, lab.there("lib/app"), image, "application/x.signature")
+        bill = await attest(lab.pusher, lab.there("lib/app"), image, "application/x.sbom")
+        here = lab.here("lib/app").with_digest(image.digest)
+        listed = await lab.puller.referrers(here)
+        assert listed == await lab.pusher.referrers(lab.there("lib/app").with_digest(image.digest))
+        assert {one.digest for one in listed} == {signature, bill}
+        (found,) = await lab.puller.referrers(here, artifact_type="application/x.sbom")
+        assert (found.digest, found.annotations) == (bill, {"kind": "application/x.sbom"})
+        assert lab.upstream.asked.count("referrers lib/app") == 1
+
+
+async def test_a_signature_that_came_later_is_seen_when_the_last_answer_has_aged(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        image = await push_image(lab.pusher, lab.there("lib/app:v1"))
+        here = lab.here("lib/app").with_digest(image.digest)
+        assert await lab.puller.referrers(here) == ()
+        first = await attest(lab.pusher, lab.there("lib/app"), image, "application/x.one")
+        assert await lab.puller.referrers(here) == ()
+        await lab.clock.advance(ABSENT_SECONDS)
+        assert [one.digest for one in await lab.puller.referrers(here)] == [first]
+        second = await attest(lab.pusher, lab.there("lib/app"), image, "application/x.two")
+        await lab.clock.advance(FRESH_SECONDS - 1)
+        assert [one.digest for one in await lab.puller.referrers(here)] == [first]
+        await lab.clock.advance(1)
+        assert {one.digest for one in await lab.puller.referrers(here)} == {first, second}
+
+
+async def test_without_its_upstream_an_image_never_looks_unsigned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path) as lab:
+        image = await push_image(lab.pusher, lab.there("lib/app:v1"))
+        signature = await attest(lab.pusher, lab.there("lib/app"), image, "application/x.signature")
+        here = lab.here("lib/app").with_digest(image.digest)
+        lab.upstream.down = True
+        with pytest.raises(PullError, match="the upstream is down"):
+            await lab.puller.referrers(here)
+        lab.upstream.down = False
+        await lab.puller.referrers(here)
+        lab.upstream.down = True
+        await lab.clock.advance(FRESH_SECONDS)
+        assert [one.digest for one in await lab.puller.referrers(here)] == [signature]
+        assert "is listed as far as it is kept" in caplog.text
+
+
+async def test_of_very_many_referrers_some_are_fetched_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path) as lab:
+        image = await push_image(lab.pusher, lab.there("lib/app:v1"))
+        await attest(lab.pusher, lab.there("lib/app"), image, "application/x.signature")
+        lab.upstream.repeated = REFERRERS_LIMIT
+        assert len(await lab.puller.referrers(lab.here("lib/app").with_digest(image.digest))) == 1
+        assert f"has {REFERRERS_LIMIT + 1} referrers, of which {REFERRERS_LIMIT} are fetched" in caplog.text
+
+
+async def test_the_tags_of_a_copy_are_those_of_its_upstream_page_by_page(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        for tag in ("v1", "v2", "v3"):
+            await push_image(lab.pusher, lab.there(f"lib/app:{tag}"))
+        await pull(lab.puller, lab.here("lib/app:v2"))
+        assert await lab.puller.tags(lab.here("lib/app")) == ["v1", "v2", "v3"]
+        assert await lab.puller.tags_page(lab.here("lib/app"), after="", limit=2) == (["v1", "v2"], True)
+        assert await lab.puller.tags_page(lab.here("lib/app"), after="v2", limit=2) == (["v3"], False)
+        with pytest.raises(PullError) as caught:
+            await lab.puller.tags(lab.here("lib/other"))
+        assert caught.value.cause is PullCause.NOT_FOUND
+
+
+async def test_without_its_upstream_the_tags_that_are_kept_are_listed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with world(tmp_path) as lab:
+        for tag in ("v1", "v2"):
+            await push_image(lab.pusher, lab.there(f"lib/app:{tag}"))
+        lab.upstream.down = True
+        with pytest.raises(PullError, match="the upstream is down"):
+            await lab.puller.tags(lab.here("lib/app"))
+        lab.upstream.down = False
+        await pull(lab.puller, lab.here("lib/app:v2"))
+        lab.upstream.down = True
+        assert await lab.puller.tags(lab.here("lib/app")) == ["v2"]
+        assert "the tags of hub/lib/app are listed as far as they are kept" in caplog.text

@@ -24,7 +24,10 @@ async def list_tags(exchange: Exchange) -> Response:
     """GET tags/list: in byte order, `n` at a time, those after `last`."""
     exchange.require(PULL)
     limit, after = _page(exchange)
-    tags, more = exchange.registry.manifests.tags(exchange.repository, after=after, limit=limit)
+    registry, repository = exchange.registry, exchange.repository
+    # Of a copy, those of its upstream: what is kept are the few that were pulled.
+    page = await registry.pull_through.find_tags(repository, after=after, limit=limit) if limit else None
+    tags, more = page or registry.manifests.tags(repository, after=after, limit=limit)
     headers = _link(exchange.location("tags/list"), tags, limit) if more else {}
     return answer_json({"name": exchange.repository, "tags": tags}, headers)
 

@@ -27,6 +27,8 @@ async def ask_upstream(exchange: Exchange) -> None:
         await pull_through.prepare_manifest(exchange.repository, parts["reference"])
     elif kind == "blobs" and "digest" in parts and _is_reference(parts["digest"]):
         await pull_through.prepare_blob(exchange.repository, Digest.parse(parts["digest"]))
+    elif kind == "referrers" and _is_reference(parts["digest"]):
+        await pull_through.prepare_referrers(exchange.repository, exchange.digest(parts["digest"]))
 
 
 def _is_reference(text: str) -> bool:
