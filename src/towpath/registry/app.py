@@ -97,12 +97,11 @@ class _Front:
         name_caller(request.scope, caller.account.name)
         if match is None:
             return answer_error(404, ErrorCode.NAME_UNKNOWN, f"{request.url.path[:256]} is no path of a registry")
-        # Whatever can be read can be asked for without its body (RFC 9110, 9.3.2).
         readable = match.endpoints.get("GET") if request.method == "HEAD" else None
         endpoint = match.endpoints.get(request.method, readable)
         if endpoint is None:
-            allowed = ", ".join(match.endpoints)
-            return answer_error(405, ErrorCode.UNSUPPORTED, f"only {allowed} are supported", headers={"Allow": allowed})
+            message = f"{request.method[:32]} is not supported here: expected {' or '.join(match.methods)}"
+            return answer_error(405, ErrorCode.UNSUPPORTED, message, headers={"Allow": ", ".join(match.methods)})
         if match.repository:
             _check_name(match.repository)
         exchange = Exchange(

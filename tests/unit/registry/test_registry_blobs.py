@@ -211,6 +211,23 @@ async def test_wrong_paths_and_methods_are_answered_in_form(api: Api, method: st
     assert len(codes(response)) == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("lab/app/tags/list", ["GET", "HEAD"]),
+        ("lab/app/referrers/" + str(DIGEST), ["GET", "HEAD"]),
+        ("lab/app/blobs/" + str(DIGEST), ["DELETE", "GET", "HEAD"]),
+        ("lab/app/blobs/uploads/", ["POST"]),
+    ],
+)
+async def test_a_method_that_is_none_of_a_path_is_told_those_that_are(api: Api, path: str, allowed: list[str]) -> None:
+    refused = await api.ask("PATCH", f"/v2/{path}")
+    assert (refused.status_code, sorted(refused.headers["allow"].split(", "))) == (405, allowed)
+    assert "PATCH is not supported here: expected " in refused.text
+    for method in {"GET", "HEAD"} & set(allowed):
+        assert (await api.ask(method, f"/v2/{path}")).status_code != 405
+
+
 async def test_a_directory_of_another_version_is_refused(tmp_path: Path) -> None:
     open_database(tmp_path / "catalog.db", now=0.0).close()
     database = open_database(tmp_path / "catalog.db", now=0.0)

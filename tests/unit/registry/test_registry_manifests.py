@@ -53,6 +53,12 @@ async def test_a_push_by_digest_sets_no_tag_unless_asked(api: Api) -> None:
     assert (await api.ask("GET", "/v2/lab/app/tags/list")).json()["tags"] == ["a", "b"]
 
 
+async def test_tag_parameters_beside_a_tag_are_refused_and_nothing_is_stored(api: Api) -> None:
+    response = await api.put(await api.prepare_manifest(), "v1?tag=a&tag=b")
+    assert (response.status_code, codes(response)) == (400, ["UNSUPPORTED"])
+    assert (await api.ask("GET", "/v2/lab/app/tags/list")).json()["tags"] == []
+
+
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
 async def test_a_manifest_that_is_not_its_digest_is_refused(api: Api, algorithm: str) -> None:
     manifest = await api.prepare_manifest()
@@ -280,7 +286,9 @@ async def test_tags_are_paged_in_byte_order(api: Api) -> None:
     assert seen == [ordered[:4], ordered[4:]]
     assert (await api.ask("GET", "/v2/lab/app/tags/list?last=B")).json()["tags"] == ["_", "a", "b"]
     assert (await api.ask("GET", "/v2/lab/app/tags/list?n=0")).json()["tags"] == []
-    for number in ("x", "-1", "9" * 30):
+    for number in ("99999999999", "9" * 5000):
+        assert (await api.ask("GET", f"/v2/lab/app/tags/list?n={number}")).json()["tags"] == ordered
+    for number in ("x", "-1", "1.5", ""):
         response = await api.ask("GET", f"/v2/lab/app/tags/list?n={number}")
         assert (response.status_code, codes(response)) == (400, ["UNSUPPORTED"])
 

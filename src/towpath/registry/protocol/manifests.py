@@ -39,6 +39,9 @@ async def push_manifest(exchange: Exchange) -> Response:
     reference = exchange.parts["reference"]
     by_digest = ":" in reference
     asked = request.query_params.getlist("tag")
+    if asked and not by_digest:
+        message = f"tag parameters are for a push by digest: got tag {reference[:128]} and {len(asked)} more"
+        raise RegistryError(ErrorCode.UNSUPPORTED, message, status=400)
     tags = [_tag(tag) for tag in asked] if by_digest else [_tag(reference)]
     digest = exchange.digest(reference) if by_digest else None
     try:

@@ -54,6 +54,12 @@ class Match:
     parts: Mapping[str, str]
 
     @property
+    def methods(self) -> list[str]:
+        """What may be done: whatever can be read can be asked for without its body (RFC 9110, 9.3.2)."""
+        implied = ["HEAD"] if "GET" in self.endpoints and "HEAD" not in self.endpoints else []
+        return [*self.endpoints, *implied]
+
+    @property
     def is_upload(self) -> bool:
         """Whether it is about an upload, which is the pusher's whatever the method."""
         return not self.endpoints.keys().isdisjoint({"POST", "PATCH"})
