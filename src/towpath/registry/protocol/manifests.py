@@ -54,7 +54,7 @@ async def push_manifest(exchange: Exchange) -> Response:
         media_type=request.headers.get("content-type", ""),
         digest=digest,
         tags=tags,
-        # The grant decides and not the token, whose scope cannot name what a client never asks for (as in the catalog).
+        # The grant decides and not the token: clients ask for tokens by repository, and know of no set's services.
         may_read=lambda name: exchange.caller.may_list(name, PULL),
     )
     await _announce(exchange, accepted, media_type=request.headers.get("content-type", ""), size=len(content))
