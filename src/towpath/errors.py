@@ -15,6 +15,17 @@ Every error that leaves a package is one of these (a narrower class stands besid
 
 from typing import ClassVar
 
+_BREAKS = "\n\t"
+
+
+def show_name(name: str) -> str:
+    """A name from outside on one line, whatever it holds: what a terminal would obey is written as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+
+
+def _show_text(text: str) -> str:
+    return "".join(one if one in _BREAKS else show_name(one) for one in text) if not text.isprintable() else text
+
 
 class TowpathError(Exception):
     """Root of all errors that Towpath raises on purpose."""
@@ -27,8 +38,8 @@ class TowpathError(Exception):
         self.hint = hint
 
     def diagnostics(self) -> str:
-        """What happened and what to do next, for a person."""
-        return f"{self.message}\n  next: {self.hint}" if self.hint else self.message
+        """What happened and what to do next, for a person: nothing in it moves a terminal."""
+        return _show_text(f"{self.message}\n  next: {self.hint}" if self.hint else self.message)
 
 
 class UserError(TowpathError):

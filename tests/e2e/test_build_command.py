@@ -252,7 +252,36 @@ def test_a_service_that_cannot_be_built_is_told_beside_those_that_can(lab: Workt
     results = {one["service"]: one["result"] for one in said.json()["services"]}
     assert results == {"broken": "failed", "docs": "built", "site": "built"}
     assert said.code == BuildError.exit_code
-    assert "towpath: service broken: service broken has no entrypoint" in said.err
+    assert "towpath: service broken has no entrypoint" in said.err
+
+
+def test_a_name_that_would_move_the_terminal_is_shown_as_an_escape(lab: Worktree, towpath: Any) -> None:
+    lab.write({"services/site/public/a\x1b[2J\nb.html": "new"})
+    said = towpath("site")
+    assert "not committed: services/site/public/a\\x1b[2J\\nb.html; built" in said.err
+    assert "\x1b" not in said.err
+
+    (lab.path / "services" / "site" / "public" / "c\x1b\nd").symlink_to("/etc")
+    said = towpath("site")
+    assert said.code == 2
+    assert "link public/c\\x1b\\nd leaves" in said.err
+    assert "\x1b" not in said.err
+
+
+def test_a_blueprint_that_is_wrong_is_to_be_corrected_and_built_again(lab: Worktree, towpath: Any) -> None:
+    lab.write({"towpath.yaml": "channel: sha-1234567\n"})
+    said = towpath()
+
+    assert said.code == 2
+    assert "next: correct it, then build again" in said.err
+    assert "push" not in said.err
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_key_that_is_not_there_is_told_with_the_next_step(towpath: Any) -> None:
+    said = towpath("--key", "/nope")
+
+    assert (said.code, "/nope cannot be read" in said.err, "towpath keys create" in said.err) == (2, True, True)
 
 
 def test_the_time_of_a_build_without_a_commit_can_be_given(
@@ -265,8 +294,13 @@ def test_the_time_of_a_build_without_a_commit_can_be_given(
         digests.add(towpath("site", "-o", "json").json()["services"][0]["digest"])
     assert len(digests) == 2
 
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
-    assert towpath("site").code == 2
+    for wrong in ("yesterday", "99999999999999", "253402300800", "1" * 5000):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", wrong)
+        said = towpath("site")
+        assert (said.code, "SOURCE_DATE_EPOCH cannot be used" in said.err) == (2, True), said.err
+        assert "next: " in said.err
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "253402300799")
+    assert towpath("site").code == 0
 
 
 @pytest.mark.usefixtures("lab")

@@ -25,6 +25,7 @@ PASSWORD_VARIABLE = "TOWPATH_KEY_PASSWORD"  # noqa: S105 - the name of a variabl
 PASSWORD_FILE_VARIABLE = "TOWPATH_KEY_PASSWORD_FILE"  # noqa: S105 - the name of a variable
 # A key is some hundred bytes; a megabyte is a mistake.
 LARGEST_BYTES = 1 << 20
+_NO_KEY = "name another file; towpath keys create makes a pair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,16 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise _unusable(path, "read", error) from error
     if len(content) > LARGEST_BYTES:
-        raise KeyFileError(f"{path} cannot be read (TooLarge): more than {LARGEST_BYTES} bytes are no key")
+        raise KeyFileError(
+            f"{path} cannot be read (TooLarge): more than {LARGEST_BYTES} bytes are no key", hint=_NO_KEY
+        )
     return content
 
 
 def _unusable(path: Path, verb: str, error: OSError) -> KeyFileError:
-    return KeyFileError(f"{path} cannot be {verb} (KeyFile): {error.strerror or error}")
+    step = (
+        "name a file that you may read; towpath keys create makes a pair"
+        if verb == "read"
+        else "free space, or name a directory that you may write to"
+    )
+    return KeyFileError(f"{path} cannot be {verb} (KeyFile): {error.strerror or error}", hint=step)

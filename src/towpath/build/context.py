@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from towpath.build.entries import EXECUTABLE_MODE, FILE_MODE, BuildError, Entry, Kind
+from towpath.errors import show_name
 
 LEFT_OUT = frozenset(
     {
@@ -91,7 +92,7 @@ def read_context(directory: Path, *, label: str = "", only: frozenset[str] | Non
             status = os.lstat(full)
             entry = _entry(path, Path(full), status)
         except OSError as error:
-            raise _unreadable(f"file {path}", error) from error
+            raise _unreadable(f"file {show_name(path)}", error) from error
         newest = max(newest, status.st_mtime, status.st_ctime)
         entries.append(entry)
         facts = (path, entry.kind.name, status.st_mode, status.st_size, status.st_ino, entry.target)
@@ -132,10 +133,10 @@ def read_chunks(entry: Entry) -> Iterator[bytes]:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise _unreadable(f"file {entry.path}", error) from error
+        raise _unreadable(f"file {show_name(entry.path)}", error) from error
     if remaining != 0:
         raise ContextError(
-            f"file {entry.path} changed while it was read (ContextChanged): expected {entry.size} bytes",
+            f"file {show_name(entry.path)} changed while it was read (ContextChanged): expected {entry.size} bytes",
             hint="build again when nothing writes to the directory",
         )
 
@@ -157,7 +158,7 @@ def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, str]]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ContextError(
-            f"directory {prefix or directory.name} cannot be read (ContextUnreadable): {reason}"
+            f"directory {show_name(prefix or directory.name)} cannot be read (ContextUnreadable): {reason}"
         ) from error
     for item in items:
         if item.name in LEFT_OUT or item.name.endswith(LEFT_OUT_SUFFIXES):
@@ -175,7 +176,7 @@ def _entry(path: str, source: Path, status: os.stat_result) -> Entry:
         return Entry(path, Kind.SYMLINK, 0o777, target=_checked_target(path, str(source.readlink())))
     if not stat.S_ISREG(status.st_mode):
         raise ContextError(
-            f"{path} cannot be put into an image (SpecialFile): it is a {_special(status.st_mode)}",
+            f"{show_name(path)} cannot be put into an image (SpecialFile): it is a {_special(status.st_mode)}",
             hint="remove it; a service's directory holds files, directories and links",
         )
     executable = bool(status.st_mode & stat.S_IXUSR)
@@ -190,7 +191,7 @@ def _check_name(path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError as error:
-        shown = os.fsencode(path).decode(errors="backslashreplace")
+        shown = show_name(os.fsencode(path).decode(errors="backslashreplace"))
         raise ContextError(
             f"{shown} cannot be put into an image (BadName): its name is not UTF-8", hint="rename it"
         ) from error
@@ -201,7 +202,7 @@ def _checked_target(path: str, target: str) -> str:
     landing = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     if target.startswith("/") or landing == ".." or landing.startswith("../"):
         raise ContextError(
-            f"link {path} leaves the service's directory (LinkEscapes): it points to {target}",
+            f"link {show_name(path)} leaves the service's directory (LinkEscapes): it points to {show_name(target)}",
             hint="copy the file into the directory, or link to it by a relative path inside",
         )
     return target

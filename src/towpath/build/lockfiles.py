@@ -94,7 +94,11 @@ def parse_lock(service: Service, name: str, content: bytes) -> Lock:
         else:
             packages = tuple(_requirements(service, shown, text))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BuildError(f"lock file {shown} cannot be read (LockInvalid): {error}") from error
+        problem = f"byte {error.start} is no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise BuildError(
+            f"lock file {shown} cannot be read (LockInvalid): {problem}",
+            hint=f"in {service.path}: write it anew with the program that made it, as UTF-8",
+        ) from error
     links = (match["place"].removeprefix("./").rstrip("/") for match in _LINKS.finditer(text))
     below = name.rpartition("/")[0]
     return Lock(name, content, packages, tuple(f"{below}/{link}".lstrip("/") for link in links if "://" not in link))

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 from towpath.aio.children import watch_children_cheaply
 from towpath.aio.clock import SystemClock
 from towpath.amounts import format_size
+from towpath.blueprint.document import BlueprintError
 from towpath.blueprint.model import ENGINES
 from towpath.build.host_base import host_platform
 from towpath.build.layout import write_layout
@@ -22,7 +23,7 @@ from towpath.cli.interruption import Interruption, run_interruptible
 from towpath.cli.output import print_json, print_table
 from towpath.cli.worktree import declared_port, declared_services
 from towpath.config import DEFAULT_HOST, find_root
-from towpath.errors import TowpathError, UserError
+from towpath.errors import TowpathError, UserError, show_name
 from towpath.oci.platform import Platform
 from towpath.server.buildorder import Found, Wanted, find_order
 from towpath.server.ci_adapters import BuiltService
@@ -118,6 +119,9 @@ def command(
     watch_children_cheaply()
     try:
         result = run_interruptible(_build(root, wanted, tools))
+    except BlueprintError as error:
+        error.hint = "correct it, then build again"  # nothing runs here that would go on
+        raise
     except Interruption as interruption:
         click.echo("towpath: interrupted", err=True)
         return interruption.exit_code
@@ -129,7 +133,9 @@ def command(
         _print(result, layout)
     for run in result.runs:
         if run.error is not None:
-            click.echo(f"towpath: service {run.build.service.name}: {_explain(run.error)}", err=True)
+            subject = f"service {run.build.service.name}"
+            said = _explain(run.error)
+            click.echo(f"towpath: {said if said.startswith(f'{subject} ') else f'{subject}: {said}'}", err=True)
     return result.exit_code
 
 
@@ -161,7 +167,7 @@ def _read_platforms(texts: Sequence[str]) -> tuple[Platform, ...]:
 def _tell_changes(found: Found) -> None:
     if not found.changes:
         return
-    shown = ", ".join(found.changes[:SHOWN_CHANGES])
+    shown = ", ".join(map(show_name, found.changes[:SHOWN_CHANGES]))
     more = f" and {len(found.changes) - SHOWN_CHANGES} more" if len(found.changes) > SHOWN_CHANGES else ""
     click.echo(f"not committed: {shown}{more}; built as it stands, tagged {found.order.tag}", err=True)
 

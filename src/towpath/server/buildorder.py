@@ -27,6 +27,8 @@ from towpath.source.worktree import WorkTree, find_worktree
 DIRTY = "dirty"
 # 1980-01-01, the oldest time that every archive format can hold: for what no commit gives a time.
 _NO_TIME = 315532800.0
+# The last second that a time in an image's configuration can name (RFC 3339 has four digits for the year).
+_LAST_TIME = 253402300799
 _SHORT = 7
 _EPOCH = "SOURCE_DATE_EPOCH"
 # A build asks Git a dozen questions: one child answers them all.
@@ -259,5 +261,13 @@ def _epoch(environ: Mapping[str, str], default: float) -> float:
     if not text:
         return default
     if not text.isdecimal():
-        raise UserError(f"{_EPOCH} cannot be used (NotANumber): got {text}, expected seconds since the epoch")
+        raise UserError(
+            f"{_EPOCH} cannot be used (NotANumber): got {text}, expected seconds since the epoch",
+            hint=f"export {_EPOCH}=$(git log -1 --format=%ct), or unset it",
+        )
+    if len(text.lstrip("0")) > len(str(_LAST_TIME)) or int(text) > _LAST_TIME:
+        raise UserError(
+            f"{_EPOCH} cannot be used (OutOfRange): got {text[:40]}, expected at most {_LAST_TIME}, the end of 9999",
+            hint="give seconds, not milliseconds",
+        )
     return float(text)

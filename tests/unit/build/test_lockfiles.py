@@ -109,8 +109,9 @@ def test_what_is_not_locked_is_refused_with_the_command_that_locks_it(text: str,
 
 @pytest.mark.parametrize(("name", "content"), [("requirements.txt", b"\xff"), ("pylock.toml", b"[[packages")])
 def test_a_file_that_cannot_be_read_is_named(name: str, content: bytes) -> None:
-    with pytest.raises(BuildError, match=rf"services/sensor/{name} cannot be read \(LockInvalid\)"):
+    with pytest.raises(BuildError, match=rf"services/sensor/{name} cannot be read \(LockInvalid\)") as caught:
         parse_lock(SENSOR, name, content)
+    assert "in services/sensor: " in caught.value.hint
 
 
 def test_a_project_that_names_packages_needs_a_lock() -> None:
