@@ -21,7 +21,6 @@ from towpath.build.host_base import host_platform
 from towpath.cli.connected import connect
 from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
-from towpath.cli.worktree import declared_channel, declared_port, declared_registry
 from towpath.config import DEFAULT_HOST, STATE_DIRECTORY, find_root
 from towpath.errors import NotFoundError, UserError
 from towpath.oci.platform import Platform
@@ -106,11 +105,21 @@ def _read_images(image: str, root: Path | None) -> Sequence[Reference]:
 
 def _find_registry(root: Path) -> tuple[str, str]:
     """Where images are, and the channel: as the platform says; as the work tree does, if none runs or was pushed to."""
+    # Reads YAML, which takes longer to import than what is verified outside of a platform repository needs.
+    from towpath.cli.worktree import declared_channel, declared_registry  # noqa: PLC0415
+
     try:
         status = connect(root).get("/status")
     except UserError:
         status = {}
     return str(status.get("registry") or declared_registry(root)), str(status.get("channel") or declared_channel(root))
+
+
+def _find_own(root: Path) -> str:
+    """Where the platform's own registry is when none runs."""
+    from towpath.cli.worktree import declared_port  # noqa: PLC0415 - as above
+
+    return f"{DEFAULT_HOST}:{declared_port(root)}"
 
 
 async def _verify(
@@ -121,7 +130,7 @@ async def _verify(
     authfile: Path | None,
 ) -> Verification:
     state = root / STATE_DIRECTORY if root else None
-    own = f"{DEFAULT_HOST}:{declared_port(root)}" if root else ""
+    own = _find_own(root) if root else ""
     async with AsyncExitStack() as stack:
         client = await open_registry_client(
             state, [references[0].registry], own=own, authfile=authfile, environ=os.environ, clock=SystemClock()
