@@ -258,3 +258,25 @@ def test_nobody_else_reads_what_a_registry_writes_into_a_directory_that_all_may_
     assert {"catalog.db", "catalog.db-wal", "outbox.db", "outbox.db-wal", "robots.json"} <= set(modes)
     del modes["reserve"]  # zeros
     assert {name: mode for name, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_what_it_holds_is_looked_at_and_collected_while_it_does_not_run(tmp_path: Path) -> None:
+    root = tmp_path / "registry"
+
+    def ask(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        argv = [str(TOWPATH), "registry", *arguments, "--root", str(root)]
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+
+    nowhere = ask("usage")
+    assert (nowhere.returncode, "is no registry (NotFound)" in nowhere.stderr) == (4, True)
+    with serve_alone(root) as registry:
+        push_blob(registry, ("ci", registry.create_robot("ci")), b"layer")
+        running = ask("collect")
+        assert (running.returncode, "is running (InUse)" in running.stderr) == (5, True)
+        registry.stop()
+    assert "lab/app" in ask("usage").stdout
+    assert "1 blobs of no manifest stay" in ask("collect").stdout
+    assert ask("collect", "--apply").stdout.splitlines()[-1].startswith("removed 0 manifests")
+    assert "read 1 blobs, 5 B; 0 damaged" in ask("scrub").stdout
+    assert json.loads(ask("scrub", "--last", "-o", "json").stdout)["checked"] == 1
+    assert ask("collect", "--accept-unseen").returncode == 2

@@ -47,6 +47,10 @@ PURGE_INTERVAL_SECONDS = 900.0
 DAMAGED_SECONDS = 30 * 86_400.0
 
 
+class DirectoryInUseError(UserError):
+    """Another process has the registry's directory open."""
+
+
 class Registry:
     """One registry directory."""
 
@@ -182,7 +186,7 @@ class Registry:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(
+            raise DirectoryInUseError(
                 f"registry directory {self._root} cannot be opened (InUse): another process has it open",
                 hint="end that process, or choose another directory",
             ) from error

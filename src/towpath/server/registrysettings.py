@@ -5,7 +5,7 @@ from pathlib import Path
 
 from towpath.errors import UserError
 from towpath.http.hosts import is_loopback, is_loopback_host
-from towpath.server.serving import check_serving
+from towpath.server.serving import check_serving, refuse_collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,8 @@ def check_settings(settings: RegistrySettings) -> None:
             "--plain-http says how --advertise is spoken to (Usage): without TLS, and not in place of it",
             hint="--advertise HOST:PORT --plain-http, or leave it out",
         )
+    if settings.collect_daily:
+        refuse_collection(settings.root)
     check_serving(
         anonymous_pull=settings.anonymous_pull,
         upstreams=(*settings.upstreams, *settings.mend_from),

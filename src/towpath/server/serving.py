@@ -1,9 +1,13 @@
-"""Which options about serving a registry make sense together, by one rule for a platform and a registry alone."""
+"""What of a registry's options makes no sense, by one rule for a platform and a registry alone.
+
+What would have no effect is refused, and so is a collection that could not know what is needed.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from towpath.errors import UserError
+from towpath.config import STATE_DIRECTORY
+from towpath.errors import RefusedError, UserError
 from towpath.registry.globs import check_repository_glob
 
 
@@ -30,4 +34,17 @@ def check_serving(
         raise UserError(
             "--upstream-logins opens other registries (Usage): there is none",
             hint="name them: --upstream PREFIX=REGISTRY, or --mend-from PREFIX=REGISTRY",
+        )
+
+
+def refuse_collection(root: Path) -> None:
+    """Refuse to collect a platform's registry without the platform: digests that only Git names would go.
+
+    Raises:
+        RefusedError: the directory is a platform's.
+    """
+    if root.resolve().parent.name == STATE_DIRECTORY:
+        raise RefusedError(
+            f"{root} is the registry of a platform (Platform): what Git names and the cluster runs is not known here",
+            hint="towpath up, then towpath registry collect without --root",
         )

@@ -1,14 +1,14 @@
 """`towpath registry collect`: what nothing needs, why the rest is kept, and the removal when it is meant."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from towpath.amounts import format_size
-from towpath.cli.connected import connect
-from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table, wrapped
+from towpath.cli.registry.desk import desk_options, find_desk
 from towpath.errors import ConflictError
 
 HEADERS = ["DECISION", "REPOSITORY", "TAG", "DIGEST", "SIZE", "REASON", "EVIDENCE"]
@@ -19,9 +19,11 @@ SHOWN_DIGEST = len("sha256:") + 12
 @click.option("--apply", is_flag=True, help="Remove it. Without this, nothing is removed.")
 @click.option("--accept-unseen", is_flag=True, help="Nothing runs our images where the platform may not look.")
 @click.option("--all", "everything", is_flag=True, help="Show every reason of everything that is kept.")
-@directory_option
+@desk_options
 @output_option
-def command(apply: bool, accept_unseen: bool, everything: bool, directory: Path, output: str) -> None:
+def command(
+    apply: bool, accept_unseen: bool, everything: bool, directory: Path, root: Path | None, output: str
+) -> None:
     """Find images that nothing needs any more, with the reasons of what is kept; remove them with --apply.
 
     Kept is what any commit of the branch named inside the history window, what runs, what a rollback needs, channels,
@@ -30,20 +32,20 @@ def command(apply: bool, accept_unseen: bool, everything: bool, directory: Path,
 
     On a cluster where the platform may look into its own namespaces only, what runs elsewhere is unknown: --apply is
     refused unless you say by --accept-unseen that nothing there runs images of this registry.
+
+    With --root it is a registry on its own that does not run: every tag stays, as with `serve --collect-daily`.
     """
-    connection = connect(directory)
-    path = "/registry/collections"
-    document = connection.post(path, {"accept_unseen": accept_unseen}) if apply else connection.get(path)
+    document = find_desk(directory, root, accepts_unseen=accept_unseen).collect(apply=apply)
     if output == "json":
         print_json(document)
     else:
-        _print(document, everything=everything)
+        _print(document, everything=everything, root=root)
     interrupted = document.get("collected", {}).get("interrupted", "")
     if interrupted:
         raise ConflictError(f"collection ended early (Changed): {interrupted}", hint="towpath registry collect --apply")
 
 
-def _print(document: dict[str, Any], *, everything: bool) -> None:
+def _print(document: dict[str, Any], *, everything: bool, root: Path | None) -> None:
     rows = [row for one in document["manifests"] for row in _rows(one, everything=everything)]
     if rows:
         print_table(HEADERS, rows)
@@ -56,7 +58,7 @@ def _print(document: dict[str, Any], *, everything: bool) -> None:
         click.echo(wrapped(text, indent=0))
     if document["held_blobs"]:
         click.echo(f"{len(document['held_blobs'])} blobs of no manifest stay: pushes may be on their way")
-    click.echo(_summary(document))
+    click.echo(_summary(document, f" --root {shlex.quote(str(root))}" if root else ""))
 
 
 def _rows(one: dict[str, Any], *, everything: bool) -> list[list[str]]:
@@ -73,7 +75,7 @@ def _rows(one: dict[str, Any], *, everything: bool) -> list[list[str]]:
     return rows
 
 
-def _summary(document: dict[str, Any]) -> str:
+def _summary(document: dict[str, Any], said: str) -> str:
     kept, freed = document["kept"], format_size(document["freed_bytes"])
     if document["applied"]:
         done = document["collected"]
@@ -83,5 +85,5 @@ def _summary(document: dict[str, Any]) -> str:
     accept = " --accept-unseen" if document["unseen"] else ""
     return (
         f"would remove {document['removed']} manifests and {document['blobs']} blobs, {freed}; would keep {kept}\n"
-        f"  next: towpath registry collect --apply{accept}"
+        f"  next: towpath registry collect --apply{accept}{said}"
     )

@@ -1,35 +1,29 @@
 """`towpath registry scrub`: read everything again, and find what is not what its digest says."""
 
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
 from towpath.amounts import format_size
-from towpath.cli.connected import connect
-from towpath.cli.connection import Connection
-from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, wrapped
+from towpath.cli.registry.desk import KeeperDesk, desk_options, find_desk
 from towpath.errors import IntegrityError
-
-PATH = "/registry/scrubs"
-POLL_SECONDS = 0.2
 
 
 @click.command("scrub")
 @click.option("--last", is_flag=True, help="Show what the last scrub found instead of beginning one.")
-@directory_option
+@desk_options
 @output_option
-def command(last: bool, directory: Path, output: str) -> None:
+def command(last: bool, directory: Path, root: Path | None, output: str) -> None:
     """Read every image again and find bit rot: which images and services are affected, and whether they are needed.
 
     Damaged files are moved aside, so that nobody gets them; where an upstream is set, they are fetched again, and a
     push heals them always. Exits 7 when something stays damaged. The platform does this slowly by itself, once a week.
     """
-    connection = connect(directory)
-    document = connection.get(PATH) if last else _run(connection)
+    desk = find_desk(directory, root)
+    document = desk.last_scrub() if last else _run(desk)
     if output == "json":
         print_json(document)
     else:
@@ -38,22 +32,23 @@ def command(last: bool, directory: Path, output: str) -> None:
     if left:
         raise IntegrityError(
             f"registry is damaged (BitRot): {len(left)} of its contents are not what their digests say",
-            hint="push the affected images again: `git commit --allow-empty` builds services whose image is lost",
+            hint="push the affected images again"
+            + ("" if root else ": `git commit --allow-empty` builds services whose image is lost"),
         )
 
 
-def _run(connection: Connection) -> dict[str, Any]:
-    connection.post(PATH, {})
+def _run(desk: KeeperDesk) -> dict[str, Any]:
     shows = sys.stderr.isatty()
-    while (document := connection.get(PATH))["running"]:
+
+    def show(document: dict[str, Any]) -> None:
         if shows:
             done, total = document["checked_bytes"], document["total_bytes"]
             click.echo(f"\r{format_size(done)} of {format_size(total)}  ", nl=False, err=True)
-        time.sleep(POLL_SECONDS)
+
+    document = desk.scrub(show)
     if shows:
         click.echo("\r" + " " * 40 + "\r", nl=False, err=True)
-    found: dict[str, Any] = document
-    return found
+    return document
 
 
 def _print(document: dict[str, Any]) -> None:

@@ -5,19 +5,18 @@ from pathlib import Path
 import click
 
 from towpath.amounts import format_size
-from towpath.cli.connected import connect
-from towpath.cli.directory import directory_option
 from towpath.cli.output import output_option, print_json, print_table
+from towpath.cli.registry.desk import desk_options, find_desk
 
 HEADERS = ["REPOSITORY", "TAGS", "MANIFESTS", "BLOBS", "OWN", "SHARED"]
 
 
 @click.command("usage")
-@directory_option
+@desk_options
 @output_option
-def command(directory: Path, output: str) -> None:
+def command(directory: Path, root: Path | None, output: str) -> None:
     """Show how much each repository holds: blobs of its own, and blobs that others have too."""
-    document = connect(directory).get("/registry/usage")
+    document = find_desk(directory, root).usage()
     if output == "json":
         print_json(document)
         return
