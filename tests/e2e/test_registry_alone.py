@@ -63,7 +63,7 @@ def test_a_quota_is_kept_and_a_wrong_one_is_refused_at_the_start(tmp_path: Path)
         status, answer = registry.ask("POST", path, body=content, login=("ci", secret))
         assert (status, b"the quota total is 1.0 KiB" in answer) == (403, True)
         assert b"larger --quota" in answer
-        assert b"towpath registry collect" not in answer, "which asks a platform"
+        assert b"towpath registry collect" not in answer, "which wants a platform, or this registry at rest"
     argv = [str(TOWPATH), "registry", "serve", "--root", str(tmp_path / "other"), "--quota", "much"]
     refused = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (refused.returncode, "a size with a unit" in refused.stderr) == (2, True)

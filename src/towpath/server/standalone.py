@@ -54,7 +54,7 @@ STANDARD_ERROR = "-"
 # What is under way when the stop is asked for, such as a large layer, may end for so long.
 GRACE_SECONDS = 10.0
 LOOK_SECONDS = 3600.0
-# The keeper's commands ask a platform, so they are no help here.
+# The keeper's commands ask a platform, or a registry at rest; who reads this pushes to one that runs.
 _ROOM_ADVICE = "start `towpath registry serve` with a larger --quota, or delete tags and let --collect-daily make room"
 DAY_SECONDS = 86_400.0
 SCRUB_SECONDS = 7 * DAY_SECONDS
