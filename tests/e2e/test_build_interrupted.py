@@ -1,4 +1,4 @@
-"""However a build is told to stop: its engine ends with all that it started, nothing stays staged, the exit code tells."""
+"""However a build is told to stop: its engine ends with all it started, nothing stays staged, the exit code tells."""
 
 import os
 import signal
