@@ -1,7 +1,7 @@
 """Two hundred clients pull one image of 100 MB, without and with garbage being collected: who waits, and how long?
 
 The registry is a process of its own (this module run as a program) that holds the image and ten thousand that nothing
-needs, written into its directory beforehand; taking them away lasts about as long as the pulls. A request is late by
+needs, written into its directory beforehand; taking them away lasts longer than the pulls. A request is late by
 the time until its answer begins; a stall is the longest time without a byte inside of an answer.
 """
 
