@@ -11,7 +11,11 @@ import pytest
 
 from fakes.worktree import Worktree
 
-TOWPATH = "from towpath.cli.main import run; run()"
+# As from a terminal: whoever starts the tests in the background has their children ignore SIGINT.
+TOWPATH = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); from towpath.cli.main import run; run()"
+)
 # Starts a child of its own, as engines do, tells both ids, and would go on for ever.
 ENGINE = """#!/bin/sh
 case "$*" in *version*) echo "buildah version 1.28.2"; exit 0 ;; esac

@@ -8,6 +8,7 @@ deadline and a floor under its speed, so that a remote that hangs is an error li
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +30,10 @@ _HELPER = (
 LIST_SECONDS = 30.0
 # A first fetch of a large repository over a slow line; one that stalls is ended by the speed floor long before.
 FETCH_SECONDS = 1800.0
+# A ref moves seldom; whoever finds one moved three times in a row has met something else.
+FETCHES = 3
+# Of git's refs/files-backend.c: the ref is not where the fetch found it, or is being written at this moment.
+_MOVED_MEANWHILE = re.compile(r"cannot lock ref .*(but expected|already exists|File exists)")
 
 # Old history of real repositories has these faults; they harm nobody.
 _TOLERATED = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone", "missingSpaceBeforeEmail", "badDate")
@@ -107,7 +112,17 @@ class Upstream:
         refspecs = [f"+{prefix}*:{prefix}*" for prefix in _MIRRORED]
         # Not --atomic: a branch that takes a deleted one's name as its directory needs the deletion done first.
         options = ["--prune", "--no-tags", "--no-write-fetch-head", "--force", "--quiet"]
-        await self._run(repository, "fetch", *options, self.url, *refspecs, timeout_seconds=FETCH_SECONDS)
+        fetch = partial(self._run, repository, "fetch", *options, self.url, *refspecs, timeout_seconds=FETCH_SECONDS)
+        for _ in range(FETCHES - 1):
+            try:
+                await fetch()
+            except UpstreamError as error:
+                # A commit or a note of ours has moved a ref of the mirror meanwhile: the remote is well.
+                if not _MOVED_MEANWHILE.search(error.message):
+                    raise
+            else:
+                return
+        await fetch()
 
     async def move(self, repository: Path, ref: str, *, new: str, old: str | None) -> None:
         """Push a commit to a ref that still is at `old` (None: does not exist).

@@ -1,9 +1,10 @@
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fakes.worktree import Worktree, branches_of
@@ -197,6 +198,66 @@ class LosingAnswers:
             await answer_500(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+class Between:
+    """Carries requests out; before objects are asked for, something happens once. Counts the lists of refs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.happening: Callable[[], Awaitable[object]] | None = None
+        self.lists = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].endswith("/git-upload-pack"):
+            await self._app(scope, receive, send)
+            return
+        body = await Request(scope, receive).body()
+        self.lists += b"command=ls-refs" in body
+        if self.happening and b"command=fetch" in body:
+            await self.happening()
+            self.happening = None
+
+        kept: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def replay() -> Message:
+            return kept.pop() if kept else await receive()
+
+        await self._app(scope, replay, send)
+
+
+@pytest.fixture
+async def between(repository: GitRepository) -> AsyncIterator[tuple[Between, str]]:
+    """The repository, served with room for something to happen; its URL."""
+    host = GitHost({"lab": repository}, authenticate, ignore)
+    app = Between(create_git_app(host))
+    listener = Listener(app)
+    await listener.start()
+    yield app, f"{listener.url}/lab.git"
+    await listener.close()
+    await host.close()
+
+
+async def test_a_ref_of_ours_that_moves_during_a_fetch_is_no_failure_of_the_remote(
+    between: tuple[Between, str], worktree: Worktree, tmp_path: Path
+) -> None:
+    app, url = between
+    upstream = Upstream(url, "ada", "s3cret")
+    mirror = GitRepository(tmp_path / "mirror.git", upstream=upstream)
+    await mirror.init()
+    worktree.commit({"a": "1"})
+    worktree.push()
+    await upstream.fetch(mirror.path)
+    two, three = worktree.commit({"a": "2"}), worktree.commit({"a": "3"})
+    worktree.push()
+
+    async def move() -> None:
+        worktree.git("push", "--quiet", str(mirror.path), f"{two}:main")
+
+    app.lists, app.happening = 0, move
+    await upstream.fetch(mirror.path)
+    assert app.lists == 2, "it was fetched once more"
+    assert await branches_of(mirror) == {"main": three}
 
 
 async def test_a_push_whose_answer_was_lost_is_found_to_be_done(repository: GitRepository, tmp_path: Path) -> None:
