@@ -143,6 +143,9 @@ class Line:
                 position += sent
                 if sent < len(piece):
                     return position, Stop.FULL
+                # A client on this machine, and on this processor, takes the step while it is in the cache: a long pull
+                # in half the time. It costs a microsecond where nobody waits for the processor.
+                os.sched_yield()
         return position, Stop.DONE
 
     def send(self, fill: Fill, start: int, stop: int) -> tuple[int, Stop]:
