@@ -1,4 +1,4 @@
-"""The direct way of one request: large contents go between its connection and a worker, past ASGI's messages.
+"""The direct way of one request: large contents go between its connection and a buffer, past ASGI's messages.
 
 An application finds it in the scope's extensions where there is one: not behind TLS, and not without our listener.
 Beside it, a request's body of a declared length is handed over in the pieces that the socket gave, without a parser.

@@ -35,7 +35,7 @@ ROUND_BYTES = 32 * 1024 * 1024
 # A client that has moved a whole buffer is quick enough to be waited for, for 2 ms: going through the event loop would
 # take as long.
 PATIENCE_MILLISECONDS = 2
-# Quick clients are waited for three times a turn at most. Without a bound one that turns slow would keep its worker.
+# So often in a turn at most: without a bound one that turns slow would keep its worker.
 PATIENCE_TIMES = 8
 
 
